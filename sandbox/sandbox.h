@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: MIT */
+/* sandbox.h - what to run and how it is held; the drivers that do it. L1; loop thread.
+ *
+ * A spec is data, complete and checked before anything starts. All processes are started by the
+ * helper process symbi-spawn and survive the worker. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/resource.h>
+#include <sys/types.h>
+
+#include "lib/err.h"
+#include "lib/loop.h"
+
+enum sandbox_tier { TIER_NONE, TIER_1, TIER_2, TIER_3 };
+const char *sandbox_tier_name(enum sandbox_tier t);                 /* "None", "Tier1" ... */
+int sandbox_tier_parse(const char *s, enum sandbox_tier *ret);      /* also lower case; -EINVAL */
+
+struct sandbox_limits { /* 0: no limit */
+	uint64_t memory_bytes;
+	uint32_t cpu_millis; /* 1000 = one core */
+	uint32_t cpu_seconds;
+	uint32_t pids;
+	uint64_t disk_bytes_per_s, net_bytes_per_s;
+	uint64_t file_bytes; /* largest file, stdout and stderr included (RLIMIT_FSIZE) */
+};
+
+struct sandbox_spec {
+	uint64_t id;              /* chosen by the caller, never reused within one state directory */
+	const char *owner;        /* agent's name, for cgroup names and messages */
+	const char *const *argv;  /* NULL-ended; argv[0] a name (looked up in PATH) or a path */
+	const char *const *envp;  /* NULL-ended; the whole environment */
+	const char *cwd;          /* made (0700) by the caller */
+	const char *const *allow; /* NULL-ended allow-list of executables (names or absolute paths),
+				   * compared by resolved path; NULL: everything */
+	int stdin_fd, stdout_fd, stderr_fd; /* borrowed during the call; -1: /dev/null */
+	uid_t uid;                          /* (uid_t)-1: the daemon's own */
+	gid_t gid;
+	struct sandbox_limits limits;
+	bool enforce; /* apply limits */
+};
+
+enum sandbox_end { /* why it ended */
+	END_EXITED,       /* by itself: code */
+	END_SIGNALED,     /* by a signal that nobody of ours sent: code = signal */
+	END_KILLED,       /* by sandbox_kill */
+	END_MEMORY,       /* out-of-memory killer of its cgroup */
+	END_FILE_SIZE,    /* SIGXFSZ */
+	END_CPU_TIME,     /* SIGXCPU */
+	END_START_FAILED, /* never ran: err says why */
+	END_LOST,         /* the spawner died; killed */
+};
+
+struct sandbox_result {
+	enum sandbox_end end;
+	int code; /* exit code or signal */
+	uint64_t wall_ns;
+	uint64_t cpu_ns;
+	uint64_t memory_peak_bytes;
+	struct err err; /* END_START_FAILED only */
+};
+
+struct sandbox_usage {
+	uint64_t cpu_ns, memory_bytes, memory_peak_bytes, pids, disk_read_bytes, disk_write_bytes;
+	bool from_cgroup; /* else summed over /proc */
+};
+
+struct sandbox_events { /* called on the loop thread, in order per id */
+	void (*started)(void *arg, uint64_t id, pid_t pid);
+	void (*ended)(void *arg, uint64_t id, const struct sandbox_result *r);
+	/* The spawner died and was replaced or is gone; every process was reported ended. */
+	void (*lost)(void *arg);
+};
+
+/* What of the limits the machine lets us enforce, for `status` and `doctor`. */
+struct sandbox_caps {
+	int cgroup_version; /* 0 none writable, 1, 2 */
+	bool memory, cpu, pids, io, freeze, kill;
+	char why[200]; /* why something is missing; "" when nothing is */
+};
+
+struct spawn_client;
+
+/* Take over the connected SOCK_SEQPACKET descriptor to symbi-spawn (owned from now on). */
+int spawn_client_open(struct spawn_client **ret, int fd, struct loop *l,
+		      const struct sandbox_events *ev, void *arg, struct err *e);
+void spawn_client_close(struct spawn_client *c);
+
+/* Ask the spawner for everything it runs or has finished but nobody acknowledged, after a restart
+ * of the worker: started/ended are called for each, then done(arg). */
+int spawn_client_resync(struct spawn_client *c, void (*done)(void *arg), struct err *e);
+
+/* Check and start; the outcome arrives as started/ended (END_START_FAILED). A refusal that is known
+ * at once (allow-list SEC_001, bad spec, no such program SPAWN_001) is the return value and no
+ * event follows. */
+int sandbox_start(struct spawn_client *c, enum sandbox_tier tier, const struct sandbox_spec *s,
+		  struct err *e);
+int sandbox_signal(struct spawn_client *c, uint64_t id, int sig, struct err *e); /* its first process */
+int sandbox_kill(struct spawn_client *c, uint64_t id, struct err *e); /* all of its processes */
+int sandbox_freeze(struct spawn_client *c, uint64_t id, bool frozen, struct err *e);
+/* Confirms that an `ended` event is recorded; the spawner then forgets the id. */
+int sandbox_ack(struct spawn_client *c, uint64_t id, struct err *e);
+int sandbox_usage(struct spawn_client *c, uint64_t id, struct sandbox_usage *ret, struct err *e);
+int sandbox_set_limits(struct spawn_client *c, uint64_t id, const struct sandbox_limits *l,
+		       struct err *e);
+const struct sandbox_caps *sandbox_caps(const struct spawn_client *c);
+
+/* Registry of drivers, for sandbox/tiers and doctor. */
+struct sandbox_driver {
+	const char *name;
+	enum sandbox_tier tier;
+	const char *doc;
+	/* 0, or -errno with the reason and what to install or configure. */
+	int (*available)(struct err *e);
+};
+extern const struct sandbox_driver *const sandbox_drivers[]; /* NULL-ended */
+
+/* Main loop of symbi-spawn on the descriptor; returns when the other side is gone, after killing
+ * everything it started. state_dir holds the cgroup names for a later clean-up. */
+int spawn_server_run(int fd, const char *state_dir);
+/* Kill and remove what an earlier spawner of this state_dir left behind. Before the first start. */
+int spawn_server_cleanup(const char *state_dir, struct err *e);
