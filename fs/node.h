@@ -28,6 +28,7 @@ enum fs_kind {
 	FS_SINK,     /* bytes go to a pipe as they come (stdin) */
 };
 
+struct tree;
 struct fs_ctx { /* who asks about what; valid during the call */
 	struct runtime *rt;
 	struct actor who;
@@ -35,6 +36,7 @@ struct fs_ctx { /* who asks about what; valid during the call */
 	struct agent *agent;   /* bound by {agent}, else NULL */
 	struct run *run;       /* bound by {run}, else NULL */
 	const char *name;      /* the last component's name: "memory_mb", a call's NAME ... */
+	struct tree *tree;
 };
 
 struct fs_node {
@@ -49,6 +51,10 @@ struct fs_node {
 		     struct err *e);
 	/* LINES, VALUE: is this text right so far? Called in write(2), so that echo fails. May be NULL. */
 	int (*check)(const struct fs_ctx *c, const char *data, size_t len, struct err *e);
+	/* CALL: the answer to a question, at once. NULL: the question becomes a run of the agent. */
+	int (*ask)(const struct fs_ctx *c, const char *q, size_t len, struct buf *out, struct err *e);
+	/* Last component "{key}": the names it stands for, NULL-ended. */
+	const char *const *keys;
 	/* LOG: the file behind it. */
 	int (*file)(const struct fs_ctx *c, char *out, size_t cap, struct err *e);
 	const char *doc; /* one line: README and docs/TREE.md */

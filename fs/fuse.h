@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: MIT */
+/* fuse.h - the tree on a mount. L3; loop thread only, but for fuse_mount_* which the parent calls.
+ *
+ * The parent process opens and mounts /dev/fuse and keeps the descriptor; each worker serves it
+ * through libfuse's low-level API with all replies deferred. A worker that takes over asks the
+ * kernel to send again what its predecessor did not answer (FUSE_NOTIFY_RESEND, kernel >= 6.9). */
+#pragma once
+
+#include <stdbool.h>
+
+#include "fs/tree.h"
+#include "lib/loop.h"
+
+struct fuse_front;
+
+/* ---- parent ---- */
+/* Mount on dir (made when absent; a dead mount there is detached first). As root by mount(2) with
+ * allow_other and default_permissions, else through fusermount3. Returns the descriptor in *ret_fd. */
+int fuse_mount(const char *dir, int *ret_fd, struct err *e);
+/* Detach; open files of others stay dead. Errors are ignored, there is nobody to tell. */
+void fuse_unmount(const char *dir);
+/* Read the kernel's INIT request into buf; the worker replays it. Returns its length or -errno. */
+int fuse_read_init(int fd, void *buf, size_t size, struct err *e);
+
+/* ---- worker ---- */
+struct fuse_opts {
+	int fd;          /* /dev/fuse, borrowed */
+	const void *init; /* the INIT request the parent read */
+	size_t init_len;
+	bool resumed; /* INIT was answered by an earlier worker; ask for a resend */
+};
+int fuse_open_front(struct fuse_front **ret, struct tree *t, struct loop *l,
+		    const struct fuse_opts *o, struct err *e);
+void fuse_close_front(struct fuse_front *f);

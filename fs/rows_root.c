@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: MIT */
+/* rows_root.c - the top of the tree, wait/ and sandbox/. L3; loop thread only. */
+#include <errno.h>
+#include <string.h>
+
+#include "fs/tree_i.h"
+#include "lib/metric.h"
+
+static int readme_read(const struct fs_ctx *c, struct buf *out, struct err *e)
+{
+	(void)c, (void)e;
+	return tree_render_readme(out);
+}
+
+static int status_read(const struct fs_ctx *c, struct buf *out, struct err *e)
+{
+	(void)e;
+	return runtime_render_status(c->rt, out);
+}
+
+static int version_read(const struct fs_ctx *c, struct buf *out, struct err *e)
+{
+	(void)c, (void)e;
+	return buf_adds(out, "symbi " SYMBI_VERSION "\n");
+}
+
+static int health_read(const struct fs_ctx *c, struct buf *out, struct err *e)
+{
+	(void)e;
+	return runtime_render_health(c->rt, out);
+}
+
+static int metrics_read(const struct fs_ctx *c, struct buf *out, struct err *e)
+{
+	(void)c, (void)e;
+	return metric_render(out);
+}
+
+static int config_read(const struct fs_ctx *c, struct buf *out, struct err *e)
+{
+	(void)e;
+	return config_render(runtime_config(c->rt), out);
+}
+
+static int ctl_write(const struct fs_ctx *c, const char *data, size_t len,
+		     struct runtime_done done, struct err *e)
+{
+	return runtime_ctl(c->rt, &c->who, data, len, done, e);
+}
+
+static int ctl_check(const struct fs_ctx *c, const char *data, size_t len, struct err *e)
+{
+	(void)c;
+	return runtime_ctl_check(data, len, e);
+}
+
+static int events_file(const struct fs_ctx *c, char *out, size_t cap, struct err *e)
+{
+	(void)e;
+	return runtime_events_path(c->rt, out, cap);
+}
+
+static int errors_read(const struct fs_ctx *c, struct buf *out, struct err *e)
+{
+	(void)e;
+	return errors_render(c->rt, &c->who, out);
+}
+
+static int tiers_read(const struct fs_ctx *c, struct buf *out, struct err *e)
+{
+	(void)e;
+	return runtime_render_tiers(c->rt, out);
+}
+
+const struct fs_node fs_nodes_root[] = {
+	{.path = "README", .mode = 0444, .kind = FS_RENDERED, .action = "tree.read",
+	 .read = readme_read, .doc = "what the files here are"},
+	{.path = "status", .mode = 0444, .kind = FS_RENDERED, .action = "tree.read",
+	 .read = status_read, .doc = "the daemon: key value lines, and what of the limits is enforced"},
+	{.path = "version", .mode = 0444, .kind = FS_RENDERED, .action = "tree.read",
+	 .read = version_read, .doc = "name and version"},
+	{.path = "health", .mode = 0444, .kind = FS_RENDERED, .action = "tree.read",
+	 .read = health_read, .doc = "ok, or what is wrong"},
+	{.path = "metrics", .mode = 0444, .kind = FS_RENDERED, .action = "tree.read",
+	 .read = metrics_read, .doc = "counters in Prometheus text format"},
+	{.path = "config", .mode = 0444, .kind = FS_RENDERED, .action = "config.read",
+	 .read = config_read, .doc = "every setting, its effective value and where it came from"},
+	{.path = "ctl", .mode = 0200, .kind = FS_LINES, .action = "daemon.control",
+	 .write = ctl_write, .check = ctl_check, .doc = "one command per line: reload, stop, log LEVEL"},
+	{.path = "events", .mode = 0444, .kind = FS_LOG, .action = "events.read",
+	 .file = events_file, .doc = "everything that happens, one JSON object per line; tail -f works"},
+	{.path = "errors", .mode = 0444, .kind = FS_RENDERED, .action = "tree.read",
+	 .read = errors_read, .doc = "your own failed operations with their reason, newest last"},
+	{.path = "wait", .mode = 0755, .kind = FS_DIR,
+	 .doc = "files whose reads wait for what happens next"},
+	{.path = "wait/events", .mode = 0444, .kind = FS_STREAM, .action = "events.read",
+	 .doc = "the events from now on; reads wait, poll(2) works"},
+	{.path = "wait/agents/{agent}", .mode = 0444, .kind = FS_STREAM, .action = "agent.read",
+	 .doc = "waits for the agent's next state, gives it, ends"},
+	{.path = "sandbox/tiers", .mode = 0444, .kind = FS_RENDERED, .action = "tree.read",
+	 .read = tiers_read, .doc = "which tiers can be had here, and why the others cannot"},
+	{.path = NULL},
+};
+
+extern const struct fs_node fs_nodes_agents[];
+const struct fs_node *const fs_tables[] = {fs_nodes_root, fs_nodes_agents, NULL};
+
+/* ---- what is rendered from the rows themselves ---- */
+
+int tree_render_readme(struct buf *out)
+{
+	buf_adds(out,
+		 "Symbi: agents on this machine, as files.\n\n"
+		 "  create   cp spec.yaml agents/NAME.yaml    (a refused text: cat errors)\n"
+		 "  ask      echo QUESTION > agents/NAME/run; cat agents/NAME/run\n"
+		 "  control  echo stop > agents/NAME/ctl\n"
+		 "  watch    tail -f events\n"
+		 "  delete   rm agents/NAME.yaml\n\n");
+	for (const struct fs_node *const *table = fs_tables; *table; table++)
+		for (const struct fs_node *n = *table; n->path; n++)
+			buf_printf(out, "  %-28s %s\n", n->path, n->doc);
+	return out->fail;
+}
+
+static const char *const kind_names[] = {
+	[FS_DIR] = "directory", [FS_RENDERED] = "rendered", [FS_LOG] = "log",
+	[FS_VALUE] = "value",   [FS_LINES] = "commands",    [FS_STORE] = "document",
+	[FS_CALL] = "call",     [FS_STREAM] = "stream",     [FS_SINK] = "pipe",
+};
+
+int tree_render_doc(struct buf *out)
+{
+	buf_adds(out, "# The tree\n\nPrinted by `symbid --print-tree` from the rows in `fs/rows_*.c`.\n\n"
+		      "| path | mode | kind | action | what it is |\n|-|-|-|-|-|\n");
+	for (const struct fs_node *const *table = fs_tables; *table; table++)
+		for (const struct fs_node *n = *table; n->path; n++)
+			buf_printf(out, "| `%s` | %04o | %s | %s | %s |\n", n->path, n->mode,
+				   kind_names[n->kind], n->action ? n->action : "", n->doc);
+	return out->fail;
+}

@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: MIT */
+/* tree.h - the tree of /symbi without a transport: lookup, attributes, listing, open files. L3;
+ * loop thread only. FUSE and the socket are both clients of this API, so permission, policy,
+ * metrics and errors are decided once, here.
+ *
+ * A node is named by a 64-bit id that is computed from what it stands for, never stored: row (8
+ * bits), agent serial (32), sub (24: a run's number, a key, a slot, a document). A worker that was
+ * restarted understands the ids its predecessor gave out, and a million names cost no memory. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/stat.h>
+
+#include "fs/node.h"
+#include "lib/buf.h"
+#include "lib/err.h"
+
+struct tree;
+struct handle;
+
+int tree_new(struct tree **ret, struct runtime *rt, const char *mount, struct err *e);
+void tree_free(struct tree *t);
+struct runtime *tree_runtime(struct tree *t);
+
+/* Called when a name under a directory went away or changed its meaning by something else than a
+ * request on the mount, so that a kernel's cache can be told. May be NULL. */
+void tree_on_stale(struct tree *t, void (*fn)(void *arg, uint64_t dir, const char *name), void *arg);
+
+typedef uint64_t fs_id;
+#define FS_ROOT_ID ((fs_id)1)
+
+struct fs_attr {
+	fs_id id;
+	mode_t mode; /* with S_IFDIR / S_IFREG */
+	uid_t uid;
+	gid_t gid;
+	uint64_t size;
+	uint64_t mtime_ms, ctime_ms;
+	enum fs_kind kind;
+	bool stable; /* the name keeps its meaning for as long as its object lives */
+};
+
+/* A request that may be answered later. The transport embeds it, keeps it until reply is called,
+ * and may call fs_req_cancel any time before (reply is then called with -EINTR, unless the act
+ * itself can no longer be stopped). */
+struct fs_req {
+	struct actor who;
+	/* r: 0, a count of bytes, or -errno. data/len: what a read returns, valid during the call.
+	 * e: the sentence when r < 0, may be NULL. */
+	void (*reply)(struct fs_req *req, int r, const void *data, size_t len, const struct err *e);
+	void *arg; /* the transport's */
+	/* set by the operation while the request is pending */
+	void (*cancel)(struct fs_req *req);
+	void *op;
+	struct fs_attr attr; /* tree_stat: the result */
+};
+void fs_req_cancel(struct fs_req *req);
+
+/* Resolve one name. 0 or -ENOENT ... attr filled. Sizes of rendered files are true: the rendering is
+ * kept for the open that follows from the same process. */
+int tree_lookup(struct tree *t, const struct actor *who, fs_id dir, const char *name,
+		struct fs_attr *ret, struct err *e);
+int tree_getattr(struct tree *t, const struct actor *who, fs_id id, struct fs_attr *ret,
+		 struct err *e);
+/* As lookup (name != NULL) or getattr, but a call file whose answer is being made is held until it
+ * is there or two seconds have passed; the result is in req->attr. */
+void tree_stat(struct tree *t, struct fs_req *req, fs_id id, const char *name);
+
+/* List a directory from cookie `after` (0: the start). fn returns false to stop. Cookies stay valid
+ * while others create and delete. */
+int tree_readdir(struct tree *t, const struct actor *who, fs_id dir, uint64_t after,
+		 bool (*fn)(void *arg, const char *name, const struct fs_attr *a, uint64_t cookie),
+		 void *arg, struct err *e);
+
+/* ---- names ---- */
+int tree_create(struct tree *t, const struct actor *who, fs_id dir, const char *name, mode_t mode,
+		int flags, struct fs_attr *ret, struct handle **ret_h, struct err *e);
+void tree_unlink(struct tree *t, struct fs_req *req, fs_id dir, const char *name);
+void tree_rmdir(struct tree *t, struct fs_req *req, fs_id dir, const char *name);
+void tree_rename(struct tree *t, struct fs_req *req, fs_id dir, const char *name, fs_id new_dir,
+		 const char *new_name, bool noreplace);
+void tree_mkdir(struct tree *t, struct fs_req *req, fs_id dir, const char *name);
+/* chmod, chown; -1 leaves a field. Times are accepted and ignored. */
+void tree_chattr(struct tree *t, struct fs_req *req, fs_id id, uid_t uid, gid_t gid, mode_t mode);
+
+/* ---- open files ---- */
+int tree_open(struct tree *t, const struct actor *who, fs_id id, int flags, struct handle **ret,
+	      struct err *e);
+/* O_TRUNC after the fact: the open document's buffer is cut to size. */
+int handle_truncate(struct handle *h, uint64_t size, struct err *e);
+void handle_read(struct handle *h, struct fs_req *req, uint64_t off, size_t size, bool nonblock);
+void handle_write(struct handle *h, struct fs_req *req, uint64_t off, const char *data, size_t len,
+		  bool nonblock);
+/* Commit what was written since the last commit; nothing when nothing was. */
+void handle_flush(struct handle *h, struct fs_req *req);
+void handle_release(struct handle *h);
+/* Readiness as poll(2) bits; wake is called (repeatedly) when it may have changed. */
+unsigned handle_poll(struct handle *h, void (*wake)(void *arg), void *arg);
+enum fs_kind handle_kind(const struct handle *h);
+
+/* ---- whole operations by path, for sockets ---- */
+int tree_walk(struct tree *t, const struct actor *who, const char *path, struct fs_attr *ret,
+	      struct err *e);
+void tree_get(struct tree *t, struct fs_req *req, const char *path); /* reply: r 0 and the bytes */
+void tree_put(struct tree *t, struct fs_req *req, const char *path, const char *text, size_t len,
+	      bool excl);
+/* Call files: ask and reply with the answer; others: one write. */
+void tree_post(struct tree *t, struct fs_req *req, const char *path, const char *text, size_t len);
+void tree_delete(struct tree *t, struct fs_req *req, const char *path);
+/* JSON array of {name,type,mode,size,mtime}. */
+int tree_list(struct tree *t, const struct actor *who, const char *path, struct buf *out,
+	      struct err *e);
+
+/* Record a failure in `errors`; the transports call it once for each failed operation. */
+void tree_failed(struct tree *t, const struct actor *who, fs_id id, const char *name,
+		 const char *op, const struct err *e);
+
+/* README of the tree, and docs/TREE.md. */
+int tree_render_readme(struct buf *out);
+int tree_render_doc(struct buf *out);

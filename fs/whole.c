@@ -1,0 +1,246 @@
+/* SPDX-License-Identifier: MIT */
+/* whole.c - whole operations by path, for the sockets: walk with the checks the kernel would make, then
+ * the same handles as on the mount. L3; loop thread only. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "fs/tree_i.h"
+#include "lib/mem.h"
+
+/* Walk to path's parent; *ret_last points at the last component inside path. */
+static int walk_parent(struct tree *t, const struct actor *who, const char *path,
+		       struct fs_attr *ret, const char **ret_last, struct err *e)
+{
+	int r = tree_getattr(t, who, FS_ROOT_ID, ret, e);
+	while (*path == '/')
+		path++;
+	for (const char *slash; r == 0 && (slash = strchr(path, '/')); path = slash + 1) {
+		char name[256];
+		snprintf(name, sizeof name, "%.*s", (int)(slash - path), path);
+		if (!S_ISDIR(ret->mode))
+			return err_sys(e, ERR_FS_INVALID, ENOTDIR, "'%s'", name);
+		r = access_check(t, who, ret, NULL, X_OK, e);
+		if (r == 0)
+			r = tree_lookup(t, who, ret->id, name, ret, e);
+	}
+	if (r == 0)
+		r = access_check(t, who, ret, NULL, X_OK, e);
+	*ret_last = path;
+	return r;
+}
+
+int tree_walk(struct tree *t, const struct actor *who, const char *path, struct fs_attr *ret,
+	      struct err *e)
+{
+	const char *last;
+	int r = walk_parent(t, who, path, ret, &last, e);
+	if (r < 0 || !*last)
+		return r;
+	return tree_lookup(t, who, ret->id, last, ret, e);
+}
+
+/* ---- one open file, used once ---- */
+
+struct once { /* owns a handle for the time of one request */
+	struct fs_req inner;
+	struct fs_req *req;
+	struct tree *t;
+	struct handle *h;
+	struct buf out;
+	char *path;
+	const char *op;
+	bool call;
+	bool flushed;
+	size_t asked;
+};
+
+static void once_end(struct once *o, int r, const struct err *e)
+{
+	struct fs_req *req = o->req;
+	if (o->h)
+		handle_release(o->h);
+	req->cancel = NULL;
+	if (r < 0 && e)
+		errors_record(o->t->rt, &req->who, o->path, o->op, NULL, e);
+	req->reply(req, r < 0 ? r : 0, r < 0 ? NULL : o->out.data, r < 0 ? 0 : o->out.len, e);
+	buf_done(&o->out);
+	free(o->path);
+	free(o);
+}
+
+static void once_cancel(struct fs_req *req)
+{
+	struct once *o = req->op;
+	fs_req_cancel(&o->inner);
+}
+
+static struct once *once_new(struct tree *t, struct fs_req *req, const char *path, const char *op)
+{
+	struct once *o = calloc(1, sizeof *o);
+	if (!o || !(o->path = strdup(path)))
+		abort();
+	o->req = req;
+	o->t = t;
+	o->op = op;
+	o->inner.who = req->who;
+	o->inner.arg = o;
+	buf_init(&o->out, RENDER_MAX * 4);
+	req->op = o;
+	req->cancel = once_cancel;
+	return o;
+}
+
+static void once_read(struct once *o);
+
+static void once_on_read(struct fs_req *inner, int r, const void *data, size_t len,
+			 const struct err *e)
+{
+	struct once *o = inner->arg;
+	struct err too_big;
+	if (r > 0 && buf_add(&o->out, data, len) < 0) {
+		r = err_set(&too_big, ERR_RESOURCE_TOO_BIG, "'%s' is too large for one reply",
+			    o->path);
+		e = &too_big;
+	}
+	if (r > 0 && handle_kind(o->h) != FS_STREAM)
+		once_read(o);
+	else
+		once_end(o, r, e);
+}
+
+static void once_read(struct once *o)
+{
+	o->inner.reply = once_on_read;
+	handle_read(o->h, &o->inner, o->out.len, 1u << 20, false);
+}
+
+static int once_open(struct once *o, int flags, struct err *e)
+{
+	struct fs_attr a;
+	int r = tree_walk(o->t, &o->req->who, o->path, &a, e);
+	return r < 0 ? r : tree_open(o->t, &o->req->who, a.id, flags, &o->h, e);
+}
+
+void tree_get(struct tree *t, struct fs_req *req, const char *path)
+{
+	struct err e = {0};
+	struct once *o = once_new(t, req, path, "read");
+	int r = once_open(o, O_RDONLY, &e);
+	if (r < 0)
+		once_end(o, r, &e);
+	else
+		once_read(o);
+}
+
+static void once_on_write(struct fs_req *inner, int r, const void *data, size_t len,
+			  const struct err *e)
+{
+	(void)data, (void)len;
+	struct once *o = inner->arg;
+	if (r < 0 || o->flushed) {
+		once_end(o, r, e);
+		return;
+	}
+	if (o->call) { /* the read puts the question and waits */
+		once_read(o);
+		return;
+	}
+	o->flushed = true;
+	handle_flush(o->h, &o->inner);
+}
+
+static void once_write(struct once *o, const char *text, size_t len)
+{
+	o->inner.reply = once_on_write;
+	handle_write(o->h, &o->inner, 0, text, len, false);
+}
+
+void tree_put(struct tree *t, struct fs_req *req, const char *path, const char *text, size_t len,
+	      bool excl)
+{
+	struct err e = {0};
+	struct fs_attr dir, a;
+	const char *last;
+	struct once *o = once_new(t, req, path, "write");
+	int r = walk_parent(t, &req->who, o->path, &dir, &last, &e);
+	if (r == 0 && dir.id == place_id(&(struct place){&t->rows[t->agents_row], 0, 0}) &&
+	    !doc_is_spec_name(last) && last[0] != '.')
+		r = err_set(&e, ERR_AGENT_NAME,
+			    "'%s' is not a spec's name: NAME.yaml, .yml, .json or .toml", last);
+	if (r == 0)
+		r = tree_create(t, &req->who, dir.id, last, 0644,
+				O_WRONLY | O_TRUNC | (excl ? O_EXCL : 0), &a, &o->h, &e);
+	if (r < 0)
+		once_end(o, r, &e);
+	else
+		once_write(o, text, len);
+}
+
+void tree_post(struct tree *t, struct fs_req *req, const char *path, const char *text, size_t len)
+{
+	struct err e = {0};
+	struct once *o = once_new(t, req, path, "write");
+	int r = once_open(o, O_RDWR, &e);
+	if (r == -EACCES) /* write-only files: ctl, stdin */
+		r = once_open(o, O_WRONLY, &e);
+	if (r < 0) {
+		once_end(o, r, &e);
+		return;
+	}
+	o->call = handle_kind(o->h) == FS_CALL;
+	once_write(o, text, len);
+}
+
+void tree_delete(struct tree *t, struct fs_req *req, const char *path)
+{
+	struct err e = {0};
+	struct fs_attr dir, a;
+	const char *last;
+	int r = walk_parent(t, &req->who, path, &dir, &last, &e);
+	if (r == 0)
+		r = tree_lookup(t, &req->who, dir.id, last, &a, &e);
+	if (r < 0) {
+		req_fail(req, r, &e);
+		return;
+	}
+	if (S_ISDIR(a.mode))
+		tree_rmdir(t, req, dir.id, last);
+	else
+		tree_unlink(t, req, dir.id, last);
+}
+
+struct json_list {
+	struct buf *out;
+	bool more;
+};
+
+static bool list_json(void *arg, const char *name, const struct fs_attr *a, uint64_t cookie)
+{
+	(void)cookie;
+	struct json_list *l = arg;
+	buf_adds(l->out, l->more ? ",\n {\"name\":" : "\n {\"name\":");
+	buf_json_string(l->out, name, strlen(name));
+	buf_printf(l->out, ",\"type\":\"%s\",\"mode\":\"%04o\",\"uid\":%u,\"size\":%llu,\"mtime\":%llu.%03u}",
+		   S_ISDIR(a->mode) ? "dir" : "file", a->mode & 07777, a->uid,
+		   (unsigned long long)a->size, (unsigned long long)(a->mtime_ms / 1000),
+		   (unsigned)(a->mtime_ms % 1000));
+	l->more = true;
+	return l->out->fail == 0;
+}
+
+int tree_list(struct tree *t, const struct actor *who, const char *path, struct buf *out,
+	      struct err *e)
+{
+	struct fs_attr a;
+	int r = tree_walk(t, who, path, &a, e);
+	if (r == 0)
+		r = access_check(t, who, &a, NULL, R_OK, e);
+	struct json_list l = {out, false};
+	buf_adds(out, "[");
+	if (r == 0)
+		r = tree_readdir(t, who, a.id, 0, list_json, &l, e);
+	buf_adds(out, "\n]\n");
+	return r < 0 ? r : out->fail ? err_set(e, ERR_RESOURCE_TOO_BIG, "too many names") : 0;
+}
