@@ -21,3 +21,4 @@ int64_t metric_get(enum metric_id id);                     /* value, or count of
 
 /* Prometheus text format 0.0.4 of all rows. Returns 0 or the buffer's -errno. */
 int metric_render(struct buf *out);
+int metric_render_doc(struct buf *out); /* docs/METRICS.md */

@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: MIT */
+/* value_json.c - JSON by jansson; the lines of keys and values come from walking the checked text once
+ * more beside the tree. L0. */
+#include <errno.h>
+#include <jansson.h>
+#include <string.h>
+
+#include "lib/value_i.h"
+
+struct walk { /* over text that jansson accepted */
+	struct value_build *b;
+	const char *p, *end;
+	unsigned line;
+	struct err *e;
+};
+
+static void space(struct walk *w)
+{
+	for (; w->p < w->end && (strchr(" \t\r\n,:", *w->p)); w->p++)
+		w->line += *w->p == '\n';
+}
+
+static void string(struct walk *w)
+{
+	for (w->p++; w->p < w->end && *w->p != '"'; w->p++)
+		w->p += *w->p == '\\';
+	w->p++;
+}
+
+static int node(struct walk *w, json_t *j, struct value *v, unsigned depth);
+
+static int array(struct walk *w, json_t *j, struct value *v, unsigned depth)
+{
+	v->type = VALUE_LIST;
+	w->p++;
+	for (size_t i = 0; i < json_array_size(j); i++) {
+		struct value *item = value_list_add(v);
+		int r = item ? node(w, json_array_get(j, i), item, depth + 1) : -ENOMEM;
+		if (r < 0)
+			return r;
+	}
+	space(w);
+	w->p++;
+	return 0;
+}
+
+static int object(struct walk *w, json_t *j, struct value *v, unsigned depth)
+{
+	const char *key;
+	json_t *item;
+	v->type = VALUE_MAP;
+	w->p++;
+	json_object_foreach(j, key, item) { /* in the order of the text since jansson 2.8 */
+		space(w);
+		unsigned line = w->line;
+		string(w);
+		struct value *member = value_map_add(v, key, strlen(key), line, w->e);
+		int r = member ? node(w, item, member, depth + 1) : -EINVAL;
+		if (r < 0)
+			return r;
+	}
+	space(w);
+	w->p++;
+	return 0;
+}
+
+static int node(struct walk *w, json_t *j, struct value *v, unsigned depth)
+{
+	space(w);
+	v->line = w->line;
+	int r = value_count(w->b, depth, v->line, w->e);
+	if (r < 0)
+		return r;
+	if (json_is_array(j))
+		return array(w, j, v, depth);
+	if (json_is_object(j))
+		return object(w, j, v, depth);
+	if (json_is_string(j)) {
+		string(w);
+		return value_set_string(v, json_string_value(j), json_string_length(j));
+	}
+	while (w->p < w->end && !strchr(",]} \t\r\n", *w->p))
+		w->p++;
+	if (json_is_boolean(j)) {
+		v->type = VALUE_BOOL;
+		v->boolean = json_is_true(j);
+	} else if (json_is_integer(j)) {
+		v->type = VALUE_INT;
+		v->integer = json_integer_value(j);
+	} else if (json_is_real(j)) {
+		v->type = VALUE_REAL;
+		v->real = json_real_value(j);
+	}
+	return 0;
+}
+
+int value_parse_json(struct value_build *b, const char *text, size_t len, struct value *ret,
+		     struct err *e)
+{
+	json_error_t why;
+	json_t *j = json_loadb(text, len, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &why);
+	if (!j) {
+		unsigned line = why.line > 0 ? (unsigned)why.line : 1;
+		*b->unfinished = json_error_code(&why) == json_error_premature_end_of_input ||
+				 len == 0;
+		return err_at(e, ERR_TEXT_SYNTAX, line, "line %u: %s", line, why.text);
+	}
+	struct walk w = {b, text, text + len, 1, e};
+	int r = node(&w, j, ret, 0);
+	json_decref(j);
+	return r == -ENOMEM ? err_set(e, ERR_SYS_MEMORY, "no memory for the text") : r;
+}

@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: MIT
+// value_toml.cc - TOML by toml++ behind one C function; no exception leaves it. L0.
+#define TOML_EXCEPTIONS 0
+#define TOML_ENABLE_FORMATTERS 1
+#include <toml++/toml.h>
+
+#include <sstream>
+#include <string>
+#include <string_view>
+
+#include "lib/value_i.h"
+
+namespace
+{
+
+struct walk {
+	value_build *b;
+	err *e;
+};
+
+int node(walk &w, const toml::node &n, value *v, unsigned depth);
+
+int table(walk &w, const toml::table &t, value *v, unsigned depth)
+{
+	v->type = VALUE_MAP;
+	for (auto &&[key, child] : t) {
+		unsigned line = key.source().begin.line;
+		value *member = value_map_add(v, key.data(), key.length(), line, w.e);
+		int r = member ? node(w, child, member, depth + 1) : -EINVAL;
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+int array(walk &w, const toml::array &a, value *v, unsigned depth)
+{
+	v->type = VALUE_LIST;
+	for (auto &&child : a) {
+		value *item = value_list_add(v);
+		int r = item ? node(w, child, item, depth + 1) : -ENOMEM;
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+int node(walk &w, const toml::node &n, value *v, unsigned depth)
+{
+	v->line = n.source().begin.line;
+	int r = value_count(w.b, depth, v->line, w.e);
+	if (r < 0)
+		return r;
+	if (auto t = n.as_table())
+		return table(w, *t, v, depth);
+	if (auto a = n.as_array())
+		return array(w, *a, v, depth);
+	if (auto s = n.as_string())
+		return value_set_string(v, s->get().data(), s->get().size());
+	if (auto b = n.as_boolean()) {
+		v->type = VALUE_BOOL;
+		v->boolean = b->get();
+	} else if (auto i = n.as_integer()) {
+		v->type = VALUE_INT;
+		v->integer = i->get();
+	} else if (auto d = n.as_floating_point()) {
+		v->type = VALUE_REAL;
+		v->real = d->get();
+	} else { // dates and times: their text
+		std::ostringstream os;
+		n.visit([&os](auto &&x) {
+			if constexpr (toml::is_date<decltype(x)> || toml::is_time<decltype(x)> ||
+				      toml::is_date_time<decltype(x)>)
+				os << x.get();
+		});
+		std::string text = os.str();
+		return value_set_string(v, text.data(), text.size());
+	}
+	return 0;
+}
+
+} // namespace
+
+extern "C" int value_parse_toml(value_build *b, const char *text, size_t len, value *ret, err *e)
+{
+	auto parsed = toml::parse(std::string_view(text, len));
+	if (!parsed) {
+		const auto &why = parsed.error();
+		unsigned line = why.source().begin.line;
+		size_t lines = 1;
+		for (size_t i = 0; i < len; i++)
+			lines += text[i] == '\n';
+		*b->unfinished = line >= lines;
+		std::string what(why.description());
+		return err_at(e, ERR_TEXT_SYNTAX, line, "line %u: %s", line, what.c_str());
+	}
+	walk w = {b, e};
+	int r = table(w, parsed.table(), ret, 0);
+	ret->line = 1;
+	return r == -ENOMEM ? err_set(e, ERR_SYS_MEMORY, "no memory for the text") : r;
+}

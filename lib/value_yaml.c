@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: MIT */
+/* value_yaml.c - YAML by libyaml's events, YAML 1.2 core schema. Anchors, aliases and tags are refused:
+ * a few bytes of them can ask for gigabytes. L0. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <yaml.h>
+
+#include "lib/parse.h"
+#include "lib/value_i.h"
+
+struct reader {
+	struct value_build *b;
+	yaml_parser_t p;
+	size_t len;
+	struct err *e;
+};
+
+static int syntax(struct reader *r)
+{
+	unsigned line = (unsigned)(r->p.problem_mark.line ? r->p.problem_mark.line
+							  : r->p.context_mark.line) + 1;
+	/* What is wrong at the very end of the text, more text may cure. */
+	if (r->p.problem_mark.index >= r->len && r->p.error != YAML_READER_ERROR)
+		*r->b->unfinished = true;
+	return err_at(r->e, ERR_TEXT_SYNTAX, line, "line %u: %s%s%s", line,
+		      r->p.context ? r->p.context : "", r->p.context ? ", " : "",
+		      r->p.problem ? r->p.problem : "cannot be read");
+}
+
+static int next(struct reader *r, yaml_event_t *ev)
+{
+	return yaml_parser_parse(&r->p, ev) ? 0 : syntax(r);
+}
+
+static bool is_int(const char *s)
+{
+	s += *s == '-' || *s == '+';
+	return *s && s[strspn(s, "0123456789")] == 0;
+}
+
+static int plain_scalar(struct value *v, const char *s, size_t len)
+{
+	double real;
+	int64_t integer;
+	if (len == 0 || !strcmp(s, "~") || !strcmp(s, "null") || !strcmp(s, "Null") ||
+	    !strcmp(s, "NULL"))
+		return 0;
+	if (!strcmp(s, "true") || !strcmp(s, "True") || !strcmp(s, "TRUE") ||
+	    !strcmp(s, "false") || !strcmp(s, "False") || !strcmp(s, "FALSE")) {
+		v->type = VALUE_BOOL;
+		v->boolean = s[0] == 't' || s[0] == 'T';
+		return 0;
+	}
+	if (is_int(s) && parse_i64(s + (*s == '+'), INT64_MIN + 1, INT64_MAX, &integer, NULL) == 0) {
+		v->type = VALUE_INT;
+		v->integer = integer;
+		return 0;
+	}
+	if (strpbrk(s, "0123456789") && s[strspn(s, "0123456789+-.eE")] == 0 &&
+	    (strchr(s, '.') || strpbrk(s, "eE")) &&
+	    parse_double(s, -1e308, 1e308, &real, NULL) == 0) {
+		v->type = VALUE_REAL;
+		v->real = real;
+		return 0;
+	}
+	return value_set_string(v, s, len);
+}
+
+static int node(struct reader *r, yaml_event_t *ev, struct value *v, unsigned depth);
+
+static int sequence(struct reader *r, struct value *v, unsigned depth)
+{
+	v->type = VALUE_LIST;
+	for (;;) {
+		yaml_event_t ev;
+		int n = next(r, &ev);
+		if (n < 0)
+			return n;
+		if (ev.type == YAML_SEQUENCE_END_EVENT) {
+			yaml_event_delete(&ev);
+			return 0;
+		}
+		struct value *item = value_list_add(v);
+		n = item ? node(r, &ev, item, depth + 1) : err_set(r->e, ERR_SYS_MEMORY, "no memory");
+		yaml_event_delete(&ev);
+		if (n < 0)
+			return n;
+	}
+}
+
+static int mapping(struct reader *r, struct value *v, unsigned depth)
+{
+	v->type = VALUE_MAP;
+	for (;;) {
+		yaml_event_t key, ev;
+		int n = next(r, &key);
+		if (n < 0)
+			return n;
+		if (key.type == YAML_MAPPING_END_EVENT) {
+			yaml_event_delete(&key);
+			return 0;
+		}
+		unsigned line = (unsigned)key.start_mark.line + 1;
+		struct value *member = NULL;
+		if (key.type != YAML_SCALAR_EVENT)
+			n = err_at(r->e, ERR_TEXT_SYNTAX, line, "line %u: a key must be a word", line);
+		else if (!(member = value_map_add(v, (char *)key.data.scalar.value,
+						  key.data.scalar.length, line, r->e)))
+			n = -EINVAL;
+		yaml_event_delete(&key);
+		if (n < 0 || (n = next(r, &ev)) < 0)
+			return n;
+		n = node(r, &ev, member, depth + 1);
+		yaml_event_delete(&ev);
+		if (n < 0)
+			return n;
+	}
+}
+
+static int forbidden(struct reader *r, unsigned line, const char *what)
+{
+	return err_at(r->e, ERR_TEXT_SYNTAX, line, "line %u: %s are not accepted", line, what);
+}
+
+static int node(struct reader *r, yaml_event_t *ev, struct value *v, unsigned depth)
+{
+	v->line = (unsigned)ev->start_mark.line + 1;
+	int n = value_count(r->b, depth, v->line, r->e);
+	if (n < 0)
+		return n;
+	switch (ev->type) {
+	case YAML_SCALAR_EVENT: {
+		const char *s = (char *)ev->data.scalar.value;
+		size_t len = ev->data.scalar.length;
+		if (ev->data.scalar.anchor || ev->data.scalar.tag)
+			return forbidden(r, v->line, "anchors and tags");
+		n = ev->data.scalar.style == YAML_PLAIN_SCALAR_STYLE ? plain_scalar(v, s, len)
+								     : value_set_string(v, s, len);
+		return n < 0 ? err_set(r->e, ERR_SYS_MEMORY, "no memory for the text") : 0;
+	}
+	case YAML_SEQUENCE_START_EVENT:
+		if (ev->data.sequence_start.anchor || ev->data.sequence_start.tag)
+			return forbidden(r, v->line, "anchors and tags");
+		return sequence(r, v, depth);
+	case YAML_MAPPING_START_EVENT:
+		if (ev->data.mapping_start.anchor || ev->data.mapping_start.tag)
+			return forbidden(r, v->line, "anchors and tags");
+		return mapping(r, v, depth);
+	case YAML_ALIAS_EVENT:
+		return forbidden(r, v->line, "aliases");
+	default:
+		return forbidden(r, v->line, "empty texts");
+	}
+}
+
+static int document(struct reader *r, struct value *v)
+{
+	yaml_event_t ev;
+	int n;
+	do { /* to the first node */
+		if ((n = next(r, &ev)) < 0)
+			return n;
+		if (ev.type == YAML_STREAM_END_EVENT) {
+			*r->b->unfinished = true;
+			yaml_event_delete(&ev);
+			return err_at(r->e, ERR_TEXT_SYNTAX, 1, "the text is empty");
+		}
+		bool skip = ev.type == YAML_STREAM_START_EVENT || ev.type == YAML_DOCUMENT_START_EVENT;
+		if (!skip)
+			break;
+		yaml_event_delete(&ev);
+	} while (true);
+	n = node(r, &ev, v, 0);
+	yaml_event_delete(&ev);
+	while (n == 0) { /* to the end of the stream */
+		if ((n = next(r, &ev)) < 0)
+			return n;
+		yaml_event_type_t type = ev.type;
+		unsigned line = (unsigned)ev.start_mark.line + 1;
+		yaml_event_delete(&ev);
+		if (type == YAML_STREAM_END_EVENT)
+			return 0;
+		if (type == YAML_DOCUMENT_START_EVENT)
+			return forbidden(r, line, "several documents in one text");
+	}
+	return n;
+}
+
+int value_parse_yaml(struct value_build *b, const char *text, size_t len, struct value *ret,
+		     struct err *e)
+{
+	struct reader r = {.b = b, .len = len, .e = e};
+	struct err own;
+	if (!e)
+		r.e = &own;
+	if (!yaml_parser_initialize(&r.p))
+		return err_set(e, ERR_SYS_MEMORY, "no memory for the text");
+	yaml_parser_set_input_string(&r.p, (const unsigned char *)text, len);
+	int n = document(&r, ret);
+	yaml_parser_delete(&r.p);
+	return n;
+}
