@@ -38,9 +38,6 @@ struct journal_record {
 struct journal_opts {
 	const char *dir;        /* made with mode 0700 when absent */
 	uint64_t segment_bytes; /* size of one prefilled segment, default 16 MiB */
-	uint64_t reserve_bytes; /* kept free for stop/rm/audit when the disk is full */
-	unsigned keep_segments; /* retention: whole segments below the checkpointed seq beyond this
-				 * many are deleted; 0 keeps all */
 };
 
 struct journal;
@@ -65,14 +62,12 @@ struct journal_ack {
 
 /* Append a record; its texts are copied before the call returns. rec->seq and time_ms are filled.
  * ack may be NULL; else it must live until done is called. FAST records are written to the file
- * (pwrite) before they are acked, SAFE ones synced. Errors: -EFBIG (body), -ENOSPC JOURNAL_003
- * (unless `urgent`, which may use the reserve), -ENOMEM; nothing was appended then.
- * A failed write or fsync is fatal to the process (abort with a log line). Loop thread. */
+ * (pwrite) before they are acked, on the calling thread when nothing is queued; SAFE ones are synced.
+ * Errors: -EFBIG (body), -ENOSPC JOURNAL_003 when the next segment could not be made, -ENOMEM;
+ * nothing was appended then. A failed write or fsync is fatal: the process ends with a log line,
+ * because what the disk holds is no longer known. Loop thread. */
 int journal_append(struct journal *j, struct journal_record *rec, enum journal_class c,
-		   bool urgent, struct journal_ack *ack, struct err *e);
-
-/* State up to and including seq is stored elsewhere; older segments may go. Loop thread. */
-void journal_checkpoint(struct journal *j, uint64_t seq);
+		   struct journal_ack *ack, struct err *e);
 
 uint64_t journal_last_seq(const struct journal *j); /* newest appended */
 void journal_flush(struct journal *j);              /* waits until all appended is durable */

@@ -149,9 +149,16 @@ static int node(struct reader *r, yaml_event_t *ev, struct value *v, unsigned de
 		return mapping(r, v, depth);
 	case YAML_ALIAS_EVENT:
 		return forbidden(r, v->line, "aliases");
-	default:
-		return forbidden(r, v->line, "empty texts");
+	case YAML_NO_EVENT:
+	case YAML_STREAM_START_EVENT:
+	case YAML_STREAM_END_EVENT:
+	case YAML_DOCUMENT_START_EVENT:
+	case YAML_DOCUMENT_END_EVENT:
+	case YAML_SEQUENCE_END_EVENT:
+	case YAML_MAPPING_END_EVENT:
+		break;
 	}
+	return forbidden(r, v->line, "empty texts");
 }
 
 static int document(struct reader *r, struct value *v)
