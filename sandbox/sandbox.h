@@ -101,10 +101,10 @@ int sandbox_kill(struct spawn_client *c, uint64_t id, struct err *e); /* all of 
 int sandbox_freeze(struct spawn_client *c, uint64_t id, bool frozen, struct err *e);
 /* Confirms that an `ended` event is recorded; the spawner then forgets the id. */
 int sandbox_ack(struct spawn_client *c, uint64_t id, struct err *e);
-int sandbox_usage(struct spawn_client *c, uint64_t id, struct sandbox_usage *ret, struct err *e);
 int sandbox_set_limits(struct spawn_client *c, uint64_t id, const struct sandbox_limits *l,
 		       struct err *e);
-const struct sandbox_caps *sandbox_caps(const struct spawn_client *c);
+/* What can be enforced here, by making and removing a group. */
+void sandbox_caps_probe(struct sandbox_caps *ret);
 
 /* Registry of drivers, for sandbox/tiers and doctor. */
 struct sandbox_driver {
