@@ -31,7 +31,6 @@ double config_real(const struct config *c, const char *key);
 bool config_bool(const struct config *c, const char *key);
 const char *const *config_list(const struct config *c, const char *key); /* NULL-ended strings */
 
-/* "key = value    # origin" per setting, valid TOML; or JSON. origin: default, file:line, env NAME. */
+/* "key value    # origin" per setting. origin: default, file:line, env NAME. */
 int config_render(const struct config *c, struct buf *out);
-int config_render_json(const struct config *c, struct buf *out);
 int config_doc(struct buf *out); /* docs/CONFIG.md */
