@@ -29,7 +29,7 @@ int parse_u64(const char *s, uint64_t min, uint64_t max, uint64_t *ret, struct e
 
 int parse_i64(const char *s, int64_t min, int64_t max, int64_t *ret, struct err *e)
 {
-	uint64_t v;
+	uint64_t v = 0;
 	bool negative = *s == '-';
 	int r = parse_u64(s + negative, 0, (uint64_t)INT64_MAX, &v, NULL);
 	int64_t n = negative ? -(int64_t)v : (int64_t)v;
@@ -100,7 +100,7 @@ static const struct {
 /* One "12ms" of a duration; advances *s. */
 static bool duration_part(const char **s, bool last_may_be_bare, uint64_t *sum)
 {
-	uint64_t v;
+	uint64_t v = 0;
 	char digits[20];
 	size_t n = strspn(*s, "0123456789"), letters;
 	if (n == 0 || n >= sizeof digits)

@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: MIT
 // value_toml.cc - TOML by toml++ behind one C function; no exception leaves it. L0.
-#define TOML_EXCEPTIONS 0
-#define TOML_ENABLE_FORMATTERS 1
 #include <toml++/toml.h>
 
 #include <sstream>
@@ -82,20 +80,20 @@ int node(walk &w, const toml::node &n, value *v, unsigned depth)
 } // namespace
 
 extern "C" int value_parse_toml(value_build *b, const char *text, size_t len, value *ret, err *e)
-{
-	auto parsed = toml::parse(std::string_view(text, len));
-	if (!parsed) {
-		const auto &why = parsed.error();
-		unsigned line = why.source().begin.line;
-		size_t lines = 1;
-		for (size_t i = 0; i < len; i++)
-			lines += text[i] == '\n';
-		*b->unfinished = line >= lines;
-		std::string what(why.description());
-		return err_at(e, ERR_TEXT_SYNTAX, line, "line %u: %s", line, what.c_str());
-	}
+try {
+	toml::table parsed = toml::parse(std::string_view(text, len));
 	walk w = {b, e};
-	int r = table(w, parsed.table(), ret, 0);
+	int r = table(w, parsed, ret, 0);
 	ret->line = 1;
 	return r == -ENOMEM ? err_set(e, ERR_SYS_MEMORY, "no memory for the text") : r;
+} catch (const toml::parse_error &why) {
+	unsigned line = why.source().begin.line;
+	size_t lines = 1;
+	for (size_t i = 0; i < len; i++)
+		lines += text[i] == '\n';
+	*b->unfinished = line >= lines; // what is wrong on the last line, more text may cure
+	std::string what(why.description());
+	return err_at(e, ERR_TEXT_SYNTAX, line, "line %u: %s", line, what.c_str());
+} catch (...) {
+	return err_set(e, ERR_SYS_MEMORY, "no memory for the text");
 }

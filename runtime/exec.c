@@ -429,7 +429,7 @@ static int parse_ctl(const char *line, size_t len, enum verb *ret, char arg[256]
 
 int agent_ctl_check(const char *line, size_t len, struct err *e)
 {
-	enum verb v;
+	enum verb v = VERBS;
 	char arg[256];
 	return parse_ctl(line, len, &v, arg, e);
 }
@@ -470,7 +470,7 @@ static int do_verb(struct agent *a, enum verb v, const char *arg, struct err *e)
 int agent_ctl(struct runtime *rt, const struct actor *who, struct agent *a, const char *line,
 	      size_t len, struct runtime_done done, struct err *e)
 {
-	enum verb v;
+	enum verb v = VERBS;
 	char arg[256];
 	int r = parse_ctl(line, len, &v, arg, e);
 	if (r == 0)

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: MIT */
+/* paths.c - where things are when nobody says. L0. */
+#include "lib/paths.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+void paths_default(struct paths *ret)
+{
+	const char *run = getenv("XDG_RUNTIME_DIR"), *state = getenv("XDG_STATE_HOME");
+	const char *home = getenv("HOME");
+	if (geteuid() == 0) {
+		snprintf(ret->mount, sizeof ret->mount, "/symbi");
+		snprintf(ret->state, sizeof ret->state, "/var/lib/symbi");
+		return;
+	}
+	if (run && *run)
+		snprintf(ret->mount, sizeof ret->mount, "%s/symbi", run);
+	else
+		snprintf(ret->mount, sizeof ret->mount, "/tmp/symbi-%u/symbi", geteuid());
+	if (state && *state)
+		snprintf(ret->state, sizeof ret->state, "%s/symbi", state);
+	else
+		snprintf(ret->state, sizeof ret->state, "%s/.local/state/symbi", home ? home : "/tmp");
+}

@@ -1,0 +1,9 @@
+/* SPDX-License-Identifier: MIT */
+/* paths.h - where things are when nobody says. L0; any thread. */
+#pragma once
+
+struct paths {
+	char mount[256]; /* root: /symbi; else $XDG_RUNTIME_DIR/symbi, or /tmp/symbi-UID/symbi */
+	char state[256]; /* root: /var/lib/symbi; else $XDG_STATE_HOME or ~/.local/state, /symbi */
+};
+void paths_default(struct paths *ret);
