@@ -63,6 +63,13 @@ static int put_bytes(struct buf *b, uint64_t off, const char *data, size_t len, 
 	return 0;
 }
 
+/* Shells ignore what close(2) says, so a short text that ends its last line inside a bracket or quote is
+ * refused in the write, although more lines could in principle close it. */
+static bool ends_badly(const struct buf *b, const struct err *e)
+{
+	return e->code == ERR_TEXT_SYNTAX && b->len && b->len < 4096 && b->data[b->len - 1] == '\n';
+}
+
 static void store_write(struct handle *h, struct fs_req *req, uint64_t off, const char *data,
 			size_t len, bool nonblock)
 {
@@ -76,7 +83,7 @@ static void store_write(struct handle *h, struct fs_req *req, uint64_t off, cons
 	/* Only a text written from its start to its end can be judged before it is whole. */
 	if (r == 0 && name && doc_is_spec_name(name) && off == before) {
 		r = agent_check(h->t->rt, name, b->data, b->len, &unfinished, &e);
-		if (r < 0 && !unfinished)
+		if (r < 0 && (!unfinished || ends_badly(b, &e)))
 			b->len = before;
 		else
 			r = 0;

@@ -171,7 +171,7 @@ static int document(struct reader *r, struct value *v)
 		if (ev.type == YAML_STREAM_END_EVENT) {
 			*r->b->unfinished = true;
 			yaml_event_delete(&ev);
-			return err_at(r->e, ERR_TEXT_SYNTAX, 1, "the text is empty");
+			return err_at(r->e, ERR_TEXT_VALUE, 1, "the text is empty");
 		}
 		bool skip = ev.type == YAML_STREAM_START_EVENT || ev.type == YAML_DOCUMENT_START_EVENT;
 		if (!skip)
