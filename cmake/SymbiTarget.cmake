@@ -55,23 +55,58 @@ function(symbi_program name)
   symbi_link_packages(${name} PRIVATE ${A_PKG})
 endfunction()
 
-# tests/FOLDER/test_X.c: one program and one ctest each, linked with its folder's layer.
+# One ctest of what stands in tests/: skipped on exit status 77, told where sources and programs are.
+# LABEL: mount, crash and slow ones are left out of a quick round (ctest -LE 'mount|crash|slow').
+function(symbi_add_test name)
+  cmake_parse_arguments(A "" "LABEL;TIMEOUT" "COMMAND" ${ARGN})
+  if(NOT A_TIMEOUT)
+    set(A_TIMEOUT 120)
+  endif()
+  add_test(NAME ${name} COMMAND ${A_COMMAND})
+  set_tests_properties(${name} PROPERTIES TIMEOUT ${A_TIMEOUT} SKIP_RETURN_CODE 77 LABELS "${A_LABEL}"
+    ENVIRONMENT "SYMBI_SOURCE_DIR=${CMAKE_SOURCE_DIR};SYMBI_BUILD_DIR=${CMAKE_BINARY_DIR};SYMBI_BIN_DIR=${CMAKE_BINARY_DIR}/bin")
+endfunction()
+
+# tests/FOLDER/test_X.c: one program and one ctest FOLDER/X each, linked with LAYERS and cmocka. Other .c files of
+# the folder are programs that its tests use. tests/FOLDER/test_X.sh: one ctest FOLDER/X each.
+function(symbi_test_folder folder)
+  cmake_parse_arguments(A "" "LABEL;TIMEOUT" "LAYERS" ${ARGN})
+  file(GLOB files CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/${folder}/*.c)
+  foreach(file ${files})
+    get_filename_component(prog ${file} NAME_WE)
+    add_executable(${prog} ${file})
+    target_link_libraries(${prog} PRIVATE ${A_LAYERS})
+    target_compile_definitions(${prog} PRIVATE
+      SYMBI_SOURCE_DIR="${CMAKE_SOURCE_DIR}" SYMBI_BIN_DIR="${CMAKE_BINARY_DIR}/bin")
+    set_target_properties(${prog} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
+    if(prog MATCHES "^test_(.*)")
+      target_link_libraries(${prog} PRIVATE PkgConfig::CMOCKA)
+      symbi_add_test(${folder}/${CMAKE_MATCH_1} COMMAND ${prog} LABEL ${A_LABEL} TIMEOUT ${A_TIMEOUT})
+    endif()
+  endforeach()
+  file(GLOB files CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/${folder}/test_*.sh)
+  foreach(file ${files})
+    get_filename_component(name ${file} NAME_WE)
+    string(REGEX REPLACE "^test_" "" name ${name})
+    symbi_add_test(${folder}/${name} COMMAND ${file} LABEL ${A_LABEL} TIMEOUT ${A_TIMEOUT})
+  endforeach()
+endfunction()
+
+# Each layer's own tests, then those over programs and mounts.
 function(symbi_tests)
   pkg_check_modules(CMOCKA REQUIRED IMPORTED_TARGET cmocka)
-  foreach(folder lib sandbox runtime fs)
-    file(GLOB files CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/${folder}/test_*.c)
-    foreach(file ${files})
-      get_filename_component(prog ${file} NAME_WE)
-      add_executable(${prog} ${file})
-      target_link_libraries(${prog} PRIVATE symbi_${folder} PkgConfig::CMOCKA)
-      target_compile_definitions(${prog} PRIVATE
-        SYMBI_SOURCE_DIR="${CMAKE_SOURCE_DIR}" SYMBI_BIN_DIR="${CMAKE_BINARY_DIR}/bin")
-      set_target_properties(${prog} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
-      string(REGEX REPLACE "^test_" "" short ${prog})
-      add_test(NAME ${folder}/${short} COMMAND ${prog})
-      set_tests_properties(${folder}/${short} PROPERTIES TIMEOUT 120 SKIP_RETURN_CODE 77)
-    endforeach()
+  set(all "")
+  foreach(folder lib policies vectors sandbox runtime fs api)
+    if(TARGET symbi_${folder})
+      symbi_test_folder(${folder} LAYERS symbi_${folder})
+      list(PREPEND all symbi_${folder})
+    endif()
   endforeach()
+  symbi_test_folder(arch)
+  symbi_test_folder(cmd LAYERS ${all} TIMEOUT 300)
+  symbi_test_folder(mount LAYERS ${all} LABEL mount TIMEOUT 600)
+  symbi_test_folder(crash LAYERS ${all} LABEL crash TIMEOUT 900)
+  symbi_test_folder(install LAYERS ${all} LABEL slow TIMEOUT 900)
 endfunction()
 
 # tests/bench/bench_X.c: one program each, linked with every layer and what the benchmarks share;

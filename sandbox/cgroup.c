@@ -57,10 +57,19 @@ static ssize_t read_at(int dirfd, const char *file, char *out, size_t cap)
 	return n;
 }
 
+/* The number that text starts with, up to the end of its line; 0 for "max" and the like. */
+static uint64_t line_num(char *text)
+{
+	uint64_t n = 0;
+	text[strcspn(text, "\n")] = 0;
+	parse_u64(text, 0, UINT64_MAX, &n, NULL);
+	return n;
+}
+
 static uint64_t read_num(int dirfd, const char *file)
 {
 	char text[64];
-	return read_at(dirfd, file, text, sizeof text) > 0 ? strtoull(text, NULL, 10) : 0;
+	return read_at(dirfd, file, text, sizeof text) > 0 ? line_num(text) : 0;
 }
 
 static uint64_t read_key(int dirfd, const char *file, const char *key)
@@ -69,9 +78,9 @@ static uint64_t read_key(int dirfd, const char *file, const char *key)
 	if (read_at(dirfd, file, text, sizeof text) <= 0)
 		return 0;
 	size_t len = strlen(key);
-	for (const char *p = text; p; p = strchr(p, '\n') ? strchr(p, '\n') + 1 : NULL)
+	for (char *p = text; p; p = strchr(p, '\n') ? strchr(p, '\n') + 1 : NULL)
 		if (strncmp(p, key, len) == 0 && p[len] == ' ')
-			return strtoull(p + len, NULL, 10);
+			return line_num(p + len + 1);
 	return 0;
 }
 
@@ -307,11 +316,17 @@ int cgroup_join(const struct cgroup *g)
 
 static int kill_each(int dirfd)
 {
-	char text[65536];
-	int n = 0;
-	read_at(dirfd, "cgroup.procs", text, sizeof text);
-	for (char *p = text; *p; p = strchr(p, '\n') + 1, n++)
-		kill((pid_t)strtoul(p, NULL, 10), SIGKILL);
+	char line[32];
+	int n = 0, fd = openat(dirfd, "cgroup.procs", O_RDONLY | O_CLOEXEC);
+	FILE *f = fd >= 0 ? fdopen(fd, "r") : NULL;
+	if (!f && fd >= 0)
+		close(fd);
+	/* A process of a foreign pid namespace is shown as 0; kill(0) would hit ourselves. */
+	for (uint64_t pid; f && fgets(line, sizeof line, f); n += pid != 0)
+		if ((pid = line_num(line)) != 0)
+			kill((pid_t)pid, SIGKILL);
+	if (f)
+		fclose(f);
 	return n;
 }
 
