@@ -31,7 +31,7 @@ struct cgroup {
 	unsigned number;
 	int dirfd[CONTROLLERS]; /* -1: not there; a controller in v2 shares UNIFIED's directory */
 	int procs[CONTROLLERS]; /* v1 cgroup.procs, open for the child's join */
-	uint64_t oom_before;
+	uint64_t oom_before, refused_before;
 };
 
 static int write_at(int dirfd, const char *file, const char *text)
@@ -282,6 +282,7 @@ int cgroup_limit(struct cgroup *g, const struct sandbox_limits *l)
 	}
 	fd = g->dirfd[PIDS];
 	if (fd >= 0) {
+		g->refused_before = read_key(fd, "pids.events", "max");
 		snprintf(text, sizeof text, "%u", l->pids);
 		write_at(fd, "pids.max", l->pids ? text : "max");
 	}
@@ -359,14 +360,19 @@ bool cgroup_empty(const struct cgroup *g)
 	return read_at(fd, "cgroup.procs", text, sizeof text) <= 0;
 }
 
-bool cgroup_oom(struct cgroup *g)
+static uint64_t oom_kills(const struct cgroup *g)
 {
 	int fd = g->dirfd[MEMORY];
 	if (fd < 0)
-		return false;
+		return 0;
 	return (g->base->v2[MEMORY] ? read_key(fd, "memory.events", "oom_kill")
-				    : read_key(fd, "memory.oom_control", "oom_kill")) >
+				    : read_key(fd, "memory.oom_control", "oom_kill")) -
 	       g->oom_before;
+}
+
+bool cgroup_oom(struct cgroup *g)
+{
+	return oom_kills(g) > 0;
 }
 
 void cgroup_usage(const struct cgroup *g, struct sandbox_usage *ret)
@@ -382,8 +388,12 @@ void cgroup_usage(const struct cgroup *g, struct sandbox_usage *ret)
 		ret->cpu_ns = read_num(g->dirfd[CPUACCT], "cpuacct.usage");
 	else if (g->dirfd[UNIFIED] >= 0)
 		ret->cpu_ns = read_key(g->dirfd[UNIFIED], "cpu.stat", "usage_usec") * 1000;
-	if (g->dirfd[PIDS] >= 0)
+	if (g->dirfd[PIDS] >= 0) {
 		ret->pids = read_num(g->dirfd[PIDS], "pids.current");
+		ret->pids_refused =
+			read_key(g->dirfd[PIDS], "pids.events", "max") - g->refused_before;
+	}
+	ret->oom_kills = oom_kills(g);
 }
 
 /* ---- removal ---- */

@@ -31,7 +31,8 @@ struct sandbox_spec {
 	const char *owner;        /* agent's name, for cgroup names and messages */
 	const char *const *argv;  /* NULL-ended; argv[0] a name (looked up in PATH) or a path */
 	const char *const *envp;  /* NULL-ended; the whole environment */
-	const char *cwd;          /* made (0700) by the caller */
+	const char *cwd;          /* working directory; must be there */
+	int cwd_fd;               /* the same, opened (sandbox_workdir), borrowed; 0: go by cwd */
 	const char *const *allow; /* NULL-ended allow-list of executables (names or absolute paths),
 				   * compared by resolved path; NULL: everything */
 	int stdin_fd, stdout_fd, stderr_fd; /* borrowed during the call; -1: /dev/null */
@@ -58,12 +59,16 @@ struct sandbox_result {
 	uint64_t wall_ns;
 	uint64_t cpu_ns;
 	uint64_t memory_peak_bytes;
+	uint64_t disk_read_bytes, disk_write_bytes;
+	uint64_t pids_refused; /* processes that the pids limit did not let it start */
+	uint64_t oom_kills;    /* of its processes, by the memory limit; END_MEMORY when it fell by it */
 	struct err err; /* END_START_FAILED only */
 };
 
 struct sandbox_usage {
 	uint64_t cpu_ns, memory_bytes, memory_peak_bytes, pids, disk_read_bytes, disk_write_bytes;
-	bool from_cgroup; /* else summed over /proc */
+	uint64_t pids_refused, oom_kills; /* limits hit so far */
+	bool from_cgroup; /* else summed over /proc: what has ended is not in it */
 };
 
 struct sandbox_events { /* called on the loop thread, in order per id */
@@ -71,14 +76,24 @@ struct sandbox_events { /* called on the loop thread, in order per id */
 	void (*ended)(void *arg, uint64_t id, const struct sandbox_result *r);
 	/* The spawner died and was replaced or is gone; every process was reported ended. */
 	void (*lost)(void *arg);
+	/* Answer to sandbox_measure. May be NULL. */
+	void (*measured)(void *arg, uint64_t id, const struct sandbox_usage *u);
 };
 
 /* What of the limits the machine lets us enforce, for `status` and `doctor`. */
 struct sandbox_caps {
 	int cgroup_version; /* 0 none writable, 1, 2 */
 	bool memory, cpu, pids, io, freeze, kill;
+	bool net; /* false: bandwidth of tier None cannot be limited */
 	char why[200]; /* why something is missing; "" when nothing is */
 };
+
+/* The directory BASE/NAME for programs of uid to work in: made when missing, 0700, owned by uid and gid
+ * ((uid_t)-1: the daemon's own). BASE is made when missing (0711) and must belong to the daemon alone:
+ * a symbolic link, somebody else's directory or one that others can write is SEC_001, for whoever owns
+ * BASE could put anything in NAME's place. NAME is one component. Returns a directory descriptor for
+ * sandbox_spec.cwd_fd (caller closes) or -errno. Any thread. */
+int sandbox_workdir(const char *base, const char *name, uid_t uid, gid_t gid, struct err *e);
 
 struct spawn_client;
 
@@ -103,6 +118,9 @@ int sandbox_freeze(struct spawn_client *c, uint64_t id, bool frozen, struct err 
 int sandbox_ack(struct spawn_client *c, uint64_t id, struct err *e);
 int sandbox_set_limits(struct spawn_client *c, uint64_t id, const struct sandbox_limits *l,
 		       struct err *e);
+/* Ask what id uses now; `measured` is called once, unless `ended` of the id comes instead. Nothing is
+ * called for an id that does not run. */
+int sandbox_measure(struct spawn_client *c, uint64_t id, struct err *e);
 /* What can be enforced here, by making and removing a group. */
 void sandbox_caps_probe(struct sandbox_caps *ret);
 

@@ -72,7 +72,7 @@ static _Noreturn void child(const struct spawn_start *s, struct cgroup *g, int r
 		fail(report, "its group");
 	if (s->uid >= 0 && setuid((uid_t)s->uid) < 0)
 		fail(report, "its user");
-	if (chdir(s->cwd) < 0)
+	if (s->cwd_by_fd ? fchdir(s->fds[4]) < 0 : chdir(s->cwd) < 0)
 		fail(report, "its working directory");
 	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 	int keep = dup3(report, 3, O_CLOEXEC);

@@ -10,7 +10,7 @@ struct spawn_start { /* everything borrowed */
 	char **argv, **envp;
 	int fds[SPAWN_FDS];
 	struct sandbox_limits limits;
-	bool enforce, memory_by_cgroup;
+	bool enforce, memory_by_cgroup, cwd_by_fd;
 	int64_t uid, gid;
 };
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* spawn_client.c - the worker's side of symbi-spawn. L1; loop thread only. */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -25,6 +26,8 @@ static void on_message(struct spawn_client *c, const struct spawn_event *m)
 		c->ev.started(c->arg, m->id, m->pid);
 	} else if (m->op == SPAWN_ENDED) {
 		c->ev.ended(c->arg, m->id, &m->result);
+	} else if (m->op == SPAWN_MEASURED && c->ev.measured) {
+		c->ev.measured(c->arg, m->id, &m->usage);
 	} else if (m->op == SPAWN_LISTED && c->resynced) {
 		void (*done)(void *) = c->resynced;
 		c->resynced = NULL;
@@ -121,6 +124,11 @@ int sandbox_ack(struct spawn_client *c, uint64_t id, struct err *e)
 	return simple(c, SPAWN_ACK, id, 0, e);
 }
 
+int sandbox_measure(struct spawn_client *c, uint64_t id, struct err *e)
+{
+	return simple(c, SPAWN_MEASURE, id, 0, e);
+}
+
 int sandbox_set_limits(struct spawn_client *c, uint64_t id, const struct sandbox_limits *l,
 		       struct err *e)
 {
@@ -170,6 +178,13 @@ int sandbox_start(struct spawn_client *c, enum sandbox_tier tier, const struct s
 	autoclose int t = text_fd(&text);
 	if (t < 0)
 		return err_sys(e, ERR_SYS_IO, errno, "memfd");
-	int fds[SPAWN_FDS] = {t, s->stdin_fd, s->stdout_fd, s->stderr_fd};
+	autoclose int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	if (null < 0)
+		return err_sys(e, ERR_SYS_IO, errno, "'/dev/null'");
+	int fds[SPAWN_FDS] = {t, s->stdin_fd, s->stdout_fd, s->stderr_fd, s->cwd_fd > 0 ? s->cwd_fd : null};
+	for (int i = 1; i < 4; i++)
+		if (fds[i] < 0)
+			fds[i] = null;
+	q.cwd_by_fd = s->cwd_fd > 0;
 	return request(c, &q, fds, SPAWN_FDS, e);
 }

@@ -6,7 +6,7 @@
 #include "sandbox/sandbox.h"
 
 #define SPAWN_TEXT_MAX (4u << 20) /* bytes of argv, environment and paths together */
-#define SPAWN_FDS      4          /* text, stdin, stdout, stderr */
+#define SPAWN_FDS      5          /* text, stdin, stdout, stderr, working directory */
 
 enum spawn_op {
 	SPAWN_START = 1,
@@ -16,9 +16,11 @@ enum spawn_op {
 	SPAWN_ACK,
 	SPAWN_LIST,
 	SPAWN_LIMITS,
+	SPAWN_MEASURE,
 	SPAWN_STARTED = 100,
 	SPAWN_ENDED,
 	SPAWN_LISTED,
+	SPAWN_MEASURED,
 };
 
 struct spawn_req {
@@ -26,7 +28,7 @@ struct spawn_req {
 	int32_t arg; /* signal; frozen */
 	uint64_t id;
 	struct sandbox_limits limits;
-	uint32_t enforce;
+	uint32_t enforce, cwd_by_fd;
 	uint32_t argc, envc, text_len; /* text: program, cwd, argv..., envp..., each ended by NUL */
 	int64_t uid, gid;              /* -1: unchanged */
 };
@@ -35,7 +37,10 @@ struct spawn_event {
 	uint32_t op;
 	int32_t pid;
 	uint64_t id;
-	struct sandbox_result result;
+	union {
+		struct sandbox_result result;
+		struct sandbox_usage usage;
+	};
 };
 
 /* Send msg with n descriptors. 0, -EAGAIN, or -errno. */

@@ -131,6 +131,8 @@ static void finish(struct server *s, struct job *j, const struct err *start_erro
 			j->result.cpu_ns = u.cpu_ns;
 		if (u.memory_peak_bytes)
 			j->result.memory_peak_bytes = u.memory_peak_bytes;
+		j->result.pids_refused = u.pids_refused;
+		j->result.oom_kills = u.oom_kills;
 		cgroup_put(take_ptr(j->group));
 	} else {
 		kill_session(j);
@@ -168,6 +170,7 @@ static void start(struct server *s, const struct spawn_req *q, int fds[static SP
 					 .envp = strings + 2 + q->argc + 1,
 					 .limits = q->limits,
 					 .enforce = q->enforce,
+					 .cwd_by_fd = q->cwd_by_fd,
 					 .memory_by_cgroup = s->caps.memory,
 					 .uid = q->uid,
 					 .gid = q->gid};
@@ -234,6 +237,14 @@ static void serve(struct server *s, const struct spawn_req *q, int *fds, int n)
 		if (live && j->group)
 			cgroup_limit(j->group, &q->limits);
 		break;
+	case SPAWN_MEASURE:
+		if (live) {
+			struct spawn_event ev = {.op = SPAWN_MEASURED, .id = q->id};
+			if (j->group)
+				cgroup_usage(j->group, &ev.usage);
+			tell(s, &ev);
+		}
+		break;
 	case SPAWN_ACK:
 		forget(s, q->id);
 		break;
@@ -245,6 +256,7 @@ static void serve(struct server *s, const struct spawn_req *q, int *fds, int n)
 	case SPAWN_STARTED:
 	case SPAWN_ENDED:
 	case SPAWN_LISTED:
+	case SPAWN_MEASURED:
 		break;
 	}
 }
