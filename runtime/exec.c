@@ -287,7 +287,8 @@ static void on_lost(void *arg)
 				run_done(r, &(struct sandbox_result){.end = END_LOST});
 }
 
-const struct sandbox_events exec_events = {on_started, on_ended, on_lost};
+const struct sandbox_events exec_events = {
+	.started = on_started, .ended = on_ended, .lost = on_lost};
 
 /* ---- what an agent's mode asks for ---- */
 
