@@ -94,6 +94,39 @@ static int node(struct walk *w, json_t *j, struct value *v, unsigned depth)
 	return 0;
 }
 
+static bool starts_word(const char *s, size_t n, const char *word)
+{
+	return n < strlen(word) && strncmp(s, word, n) == 0;
+}
+
+static bool cut_inside_char(const char *text, size_t len)
+{
+	size_t back = 1;
+	while (back < 4 && back < len && (text[len - back] & 0xc0) == 0x80)
+		back++;
+	unsigned char lead = (unsigned char)text[len - back];
+	return lead >= 0xc2 && lead < 0xf5 && back < (lead < 0xe0 ? 2u : lead < 0xf0 ? 3u : 4u);
+}
+
+/* Is the text cut inside an escape, a word or a number? jansson calls that an invalid token. */
+static bool cut_inside_token(const char *text, size_t len)
+{
+	size_t hex = 0, n = 0;
+	while (hex < len && hex < 4 && strchr("0123456789abcdefABCDEF", text[len - 1 - hex]))
+		hex++;
+	for (size_t digits = 0; digits <= hex && digits < 4 && digits + 1 < len; digits++)
+		if (text[len - 1 - digits] == 'u' && text[len - 2 - digits] == '\\')
+			return true;
+	if (text[len - 1] == '\\')
+		return true;
+	while (n < len && !strchr(" \t\r\n,:[]{}\"", text[len - 1 - n]))
+		n++;
+	const char *token = text + len - n;
+	bool number = n && strspn(token, "0123456789+-.eE") >= n && strchr("+-.eE", token[n - 1]);
+	return number || (n && (starts_word(token, n, "true") || starts_word(token, n, "false") ||
+				starts_word(token, n, "null")));
+}
+
 int value_parse_json(struct value_build *b, const char *text, size_t len, struct value *ret,
 		     struct err *e)
 {
@@ -101,8 +134,13 @@ int value_parse_json(struct value_build *b, const char *text, size_t len, struct
 	json_t *j = json_loadb(text, len, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &why);
 	if (!j) {
 		unsigned line = why.line > 0 ? (unsigned)why.line : 1;
-		*b->unfinished = json_error_code(&why) == json_error_premature_end_of_input ||
-				 len == 0;
+		enum json_error_code kind = json_error_code(&why);
+		bool at_end = why.position >= 0 && (size_t)why.position >= len;
+		*b->unfinished = len == 0 || kind == json_error_premature_end_of_input ||
+				 (kind == json_error_invalid_utf8 && why.position >= 0 &&
+				  (size_t)why.position + 4 > len && cut_inside_char(text, len)) ||
+				 (kind == json_error_invalid_syntax && at_end &&
+				  cut_inside_token(text, len));
 		return err_at(e, ERR_TEXT_SYNTAX, line, "line %u: %s", line, why.text);
 	}
 	struct walk w = {b, text, text + len, 1, e};

@@ -91,8 +91,9 @@ try {
 	size_t lines = 1;
 	for (size_t i = 0; i < len; i++)
 		lines += text[i] == '\n';
-	*b->unfinished = line >= lines; // what is wrong on the last line, more text may cure
 	std::string what(why.description());
+	// What is wrong on the last line, or that the end came too early, more text may cure.
+	*b->unfinished = line >= lines || what.find("end-of-file") != std::string::npos;
 	return err_at(e, ERR_TEXT_SYNTAX, line, "line %u: %s", line, what.c_str());
 } catch (...) {
 	return err_set(e, ERR_SYS_MEMORY, "no memory for the text");

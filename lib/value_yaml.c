@@ -12,17 +12,36 @@
 struct reader {
 	struct value_build *b;
 	yaml_parser_t p;
+	const char *text;
 	size_t len;
 	struct err *e;
 };
+
+/* Is what is wrong at the very end of the text, so that more text may cure it? */
+static bool at_end(const struct reader *r)
+{
+	static const char hex[] = "0123456789abcdefABCDEF";
+	size_t chars = 0, digits = 0, back = 0;
+	if (r->p.error == YAML_READER_ERROR) /* a character that is cut */
+		return r->p.problem_offset + 3 >= r->len &&
+		       strstr(r->p.problem, "incomplete") != NULL;
+	while (digits < r->len && digits < 7 && strchr(hex, r->text[r->len - 1 - digits]))
+		digits++;
+	if (digits + 1 < r->len && strchr("xuU", r->text[r->len - 1 - digits]))
+		back = digits + 1;
+	if (back < r->len && r->text[r->len - 1 - back] == '\\' &&
+	    r->p.error == YAML_SCANNER_ERROR) /* an escape that is cut */
+		return true;
+	for (size_t i = 0; i < r->len; i++)
+		chars += (r->text[i] & 0xc0) != 0x80;
+	return r->p.problem_mark.index >= chars;
+}
 
 static int syntax(struct reader *r)
 {
 	unsigned line = (unsigned)(r->p.problem_mark.line ? r->p.problem_mark.line
 							  : r->p.context_mark.line) + 1;
-	/* What is wrong at the very end of the text, more text may cure. */
-	if (r->p.problem_mark.index >= r->len && r->p.error != YAML_READER_ERROR)
-		*r->b->unfinished = true;
+	*r->b->unfinished = at_end(r);
 	return err_at(r->e, ERR_TEXT_SYNTAX, line, "line %u: %s%s%s", line,
 		      r->p.context ? r->p.context : "", r->p.context ? ", " : "",
 		      r->p.problem ? r->p.problem : "cannot be read");
@@ -33,9 +52,12 @@ static int next(struct reader *r, yaml_event_t *ev)
 	return yaml_parser_parse(&r->p, ev) ? 0 : syntax(r);
 }
 
+/* A leading zero ("0600", "007") means octal to some and nothing to others: such words stay text. */
 static bool is_int(const char *s)
 {
 	s += *s == '-' || *s == '+';
+	if (s[0] == '0' && s[1])
+		return false;
 	return *s && s[strspn(s, "0123456789")] == 0;
 }
 
@@ -197,7 +219,7 @@ static int document(struct reader *r, struct value *v)
 int value_parse_yaml(struct value_build *b, const char *text, size_t len, struct value *ret,
 		     struct err *e)
 {
-	struct reader r = {.b = b, .len = len, .e = e};
+	struct reader r = {.b = b, .text = text, .len = len, .e = e};
 	struct err own;
 	if (!e)
 		r.e = &own;
