@@ -26,6 +26,9 @@ struct actor { /* who acts */
 	gid_t gid;
 	pid_t pid;
 	uint32_t view; /* 0: the host */
+	/* What this act answers, unique over the life of a mount and the same when the request comes
+	 * again after a crash; 0: nothing comes again. Stands in every record the act writes. */
+	uint64_t req;
 };
 
 struct runtime_done {
@@ -42,6 +45,18 @@ struct runtime_opts {
 	unsigned worker_restarts;
 	const char *mount; /* for status; may be NULL */
 };
+
+/* ---- requests that come again ----
+ * A worker that is killed between a record and its reply leaves a caller without an answer; the kernel
+ * gives the request to the next worker, which must not act a second time. */
+/* Remember that who->req was carried out; run: the number of the run it queued, or 0. To be called for
+ * every record, when it is appended and when it is replayed. The last 4096 are remembered. */
+void runtime_note_req(struct runtime *rt, uint64_t req, uint32_t run);
+/* Was who->req carried out by an earlier worker of this mount? e is left alone; a request that failed was
+ * not carried out, it is tried again and fails again. */
+bool runtime_was_done(struct runtime *rt, const struct actor *who, struct err *e);
+/* The run that it queued; 0: none. */
+uint32_t runtime_run_of_req(struct runtime *rt, const struct actor *who);
 
 int runtime_open(struct runtime **ret, const struct runtime_opts *o, struct err *e);
 /* Stop admission, end what runs (termination_timeout), flush; then done. */
