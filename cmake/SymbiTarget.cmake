@@ -106,6 +106,7 @@ function(symbi_tests)
   symbi_test_folder(cmd LAYERS ${all} TIMEOUT 300)
   symbi_test_folder(mount LAYERS ${all} LABEL mount TIMEOUT 600)
   symbi_test_folder(crash LAYERS ${all} LABEL crash TIMEOUT 900)
+  symbi_test_folder(examples LAYERS ${all} LABEL mount TIMEOUT 300)
   symbi_test_folder(install LAYERS ${all} LABEL slow TIMEOUT 900)
 endfunction()
 

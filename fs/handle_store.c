@@ -77,6 +77,13 @@ static void store_write(struct handle *h, struct fs_req *req, uint64_t off, cons
 	struct err e;
 	struct buf *b = text_of(h);
 	size_t before = b->len;
+	/* Shells write a text line by line and do not stop at a refused one: what follows it would close
+	 * the gap, and what precedes it may be valid by itself. So nothing of such a text is taken. */
+	if (h->refused.code != ERR_NONE && off > 0) {
+		req_fail(req, -h->refused.eno, &h->refused);
+		return;
+	}
+	h->refused.code = ERR_NONE;
 	int r = put_bytes(b, h->flags & O_APPEND ? b->len : off, data, len, &e);
 	const char *name = file_name(h);
 	bool unfinished = false;
@@ -89,6 +96,8 @@ static void store_write(struct handle *h, struct fs_req *req, uint64_t off, cons
 			r = 0;
 	}
 	if (r < 0) {
+		h->refused = e;
+		h->dirty = false;
 		req_fail(req, r, &e);
 		return;
 	}

@@ -104,6 +104,7 @@ struct handle {
 	bool dirty;
 	int fd;             /* FS_LOG */
 	struct doc *doc;    /* FS_STORE: scratch or new */
+	struct err refused; /* FS_STORE: why a write was refused; code ERR_NONE: none was */
 	/* FS_CALL */
 	struct answer *answer;
 	uint64_t end_of_write, base;
