@@ -66,25 +66,36 @@ void loop_post(struct loop *l, struct loop_job *job)
 		uv_async_send(&l->wake);
 }
 
-bool loop_drain(struct loop *l)
+/* Move the inbox, newest first, to the end of what is due, oldest first. */
+static void fetch(struct loop *l)
 {
-	struct loop_job *list =
-		atomic_exchange_explicit(&l->inbox, NULL, memory_order_acquire);
-	if (!list)
-		return false;
-	struct loop_job *in_order = NULL;
+	struct loop_job *list = atomic_exchange_explicit(&l->inbox, NULL, memory_order_acquire);
+	struct loop_job *in_order = NULL, *last = list;
 	while (list) {
 		struct loop_job *next = list->next;
 		list->next = in_order;
 		in_order = list;
 		list = next;
 	}
-	while (in_order) {
-		struct loop_job *next = in_order->next;
-		in_order->fn(in_order);
-		in_order = next;
+	if (!in_order)
+		return;
+	if (l->due)
+		l->due_last->next = in_order;
+	else
+		l->due = in_order;
+	l->due_last = last;
+}
+
+bool loop_drain(struct loop *l)
+{
+	fetch(l);
+	bool ran = l->due;
+	while (l->due) { /* a job that drains in turn goes on where this left off */
+		struct loop_job *job = l->due;
+		l->due = job->next;
+		job->fn(job);
 	}
-	return true;
+	return ran;
 }
 
 uint64_t clock_mono_ns(void)

@@ -23,7 +23,9 @@ struct loop {
 	uv_async_t wake;
 	pthread_t thread;
 	_Atomic(struct loop_job *) inbox; /* shared: lock-free stack, newest first */
-	bool stopping;                    /* loop thread only */
+	/* loop thread only */
+	struct loop_job *due, *due_last; /* taken from the inbox, oldest first */
+	bool stopping;
 };
 
 int loop_init(struct loop *l, struct err *e);
@@ -34,8 +36,8 @@ void loop_done(struct loop *l); /* closes what is left; the loop must not be run
 /* Run job->fn on the loop thread. Any thread; order per poster is kept. */
 void loop_post(struct loop *l, struct loop_job *job);
 
-/* Run what was posted now, without waiting. For code that spins on the loop thread.
- * Returns whether anything ran. */
+/* Run everything that was posted, without waiting. For code that spins on the loop thread, or that
+ * frees an object whose job may have been posted; a job may call it. Returns whether anything ran. */
 bool loop_drain(struct loop *l);
 
 /* Nanoseconds of CLOCK_MONOTONIC; milliseconds of CLOCK_REALTIME since 1970. Any thread. */

@@ -3,6 +3,7 @@
 #include "lib/map.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <sodium.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -10,15 +11,18 @@
 
 static const char tombstone[1];
 
+static unsigned char seed[crypto_shorthash_KEYBYTES];
+
+static void make_seed(void)
+{
+	randombytes_buf(seed, sizeof seed);
+}
+
 static size_t hash_of(const char *key, size_t len)
 {
-	static unsigned char seed[crypto_shorthash_KEYBYTES];
-	static int seeded;
-	if (!seeded) {
-		randombytes_buf(seed, sizeof seed);
-		seeded = 1;
-	}
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
 	uint64_t h;
+	pthread_once(&once, make_seed);
 	crypto_shorthash((unsigned char *)&h, (const unsigned char *)key, len, seed);
 	return (size_t)h;
 }
