@@ -217,7 +217,7 @@ static void *writer(void *arg)
 			uint64_t until = clock_mono_ns() + SPIN_NS;
 			while (!j->batch.len && !j->stop && clock_mono_ns() < until) {
 				pthread_mutex_unlock(&j->mu);
-				__builtin_ia32_pause();
+				cpu_relax();
 				pthread_mutex_lock(&j->mu);
 			}
 			while (!j->batch.len && !j->stop)

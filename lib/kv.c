@@ -97,10 +97,10 @@ void kv_env_close(struct kv *kv)
 static int lock_dir(struct kv *kv, struct err *e)
 {
 	char path[4096];
-	if (mkdir(kv->dir, 0700) < 0 && errno != EEXIST)
+	if (sys->mkdir(kv->dir, 0700) < 0 && errno != EEXIST)
 		return err_sys(e, ERR_STORE_IO, errno, "'%s' cannot be made", kv->dir);
 	snprintf(path, sizeof path, "%s/lock", kv->dir);
-	kv->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	kv->lock_fd = sys->open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (kv->lock_fd < 0)
 		return err_sys(e, ERR_STORE_IO, errno, "'%s'", path);
 	if (flock(kv->lock_fd, LOCK_EX | LOCK_NB) < 0)

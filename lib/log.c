@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "lib/buf.h"
+#include "lib/sys.h"
 
 #define LINE_MAX_BYTES 4096
 
@@ -58,13 +59,13 @@ void log_line(enum log_level level, const char *event, ...)
 		return;
 	autobuf struct buf b;
 	char when[48];
-	struct timespec now;
+	uint64_t now = clock_wall_ms();
+	time_t seconds = (time_t)(now / 1000);
 	struct tm tm;
 	bool json = atomic_load(&log_json);
-	clock_gettime(CLOCK_REALTIME, &now);
-	gmtime_r(&now.tv_sec, &tm);
+	gmtime_r(&seconds, &tm);
 	size_t n = strftime(when, sizeof when, "%Y-%m-%dT%H:%M:%S", &tm);
-	snprintf(when + n, sizeof when - n, ".%03ldZ", now.tv_nsec / 1000000);
+	snprintf(when + n, sizeof when - n, ".%03uZ", (unsigned)(now % 1000));
 	buf_init(&b, LINE_MAX_BYTES);
 	if (json)
 		buf_adds(&b, "{");

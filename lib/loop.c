@@ -2,8 +2,6 @@
 /* loop.c - the event loop on libuv with a lock-free inbox. L0. */
 #include "lib/loop.h"
 
-#include <time.h>
-
 static void on_wake(uv_async_t *wake)
 {
 	loop_drain(wake->data);
@@ -96,18 +94,4 @@ bool loop_drain(struct loop *l)
 		job->fn(job);
 	}
 	return ran;
-}
-
-uint64_t clock_mono_ns(void)
-{
-	struct timespec t;
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
-
-uint64_t clock_wall_ms(void)
-{
-	struct timespec t;
-	clock_gettime(CLOCK_REALTIME, &t);
-	return (uint64_t)t.tv_sec * 1000u + (uint64_t)t.tv_nsec / 1000000u;
 }

@@ -12,6 +12,7 @@
 #include <uv.h>
 
 #include "lib/err.h"
+#include "lib/sys.h"
 
 struct loop_job { /* embed in the object that is posted; must stay alive until fn runs */
 	struct loop_job *next;
@@ -39,7 +40,3 @@ void loop_post(struct loop *l, struct loop_job *job);
 /* Run everything that was posted, without waiting. For code that spins on the loop thread, or that
  * frees an object whose job may have been posted; a job may call it. Returns whether anything ran. */
 bool loop_drain(struct loop *l);
-
-/* Nanoseconds of CLOCK_MONOTONIC; milliseconds of CLOCK_REALTIME since 1970. Any thread. */
-uint64_t clock_mono_ns(void);
-uint64_t clock_wall_ms(void);

@@ -9,13 +9,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/sys.h"
+
 static const char tombstone[1];
 
 static unsigned char seed[crypto_shorthash_KEYBYTES];
 
 static void make_seed(void)
 {
-	randombytes_buf(seed, sizeof seed);
+	sys->random(seed, sizeof seed);
 }
 
 static size_t hash_of(const char *key, size_t len)
