@@ -68,7 +68,8 @@ static int attr_rendered(struct tree *t, const struct place *p, const struct act
 	return 0;
 }
 
-static int attr_log(const struct fs_ctx *c, struct fs_attr *a, struct err *e)
+static int attr_log(struct tree *t, const struct place *p, const struct fs_ctx *c, struct fs_attr *a,
+		    struct err *e)
 {
 	char path[PATH_MAX];
 	struct stat st;
@@ -79,6 +80,8 @@ static int attr_log(const struct fs_ctx *c, struct fs_attr *a, struct err *e)
 		a->size = (uint64_t)st.st_size;
 		a->mtime_ms = a->ctime_ms = (uint64_t)st.st_mtim.tv_sec * 1000 +
 					    (uint64_t)st.st_mtim.tv_nsec / 1000000;
+	} else if (c->node->read) {
+		return attr_rendered(t, p, &c->who, a, e);
 	}
 	return 0;
 }
@@ -136,7 +139,7 @@ int place_attr(struct tree *t, const struct place *p, const struct actor *who, s
 	case FS_LINES:
 		return c.node->read ? attr_rendered(t, p, who, a, e) : 0;
 	case FS_LOG:
-		return attr_log(&c, a, e);
+		return attr_log(t, p, &c, a, e);
 	case FS_STORE:
 		return attr_spec(t, p, &c, a, e);
 	case FS_CALL: {

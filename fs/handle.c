@@ -337,11 +337,14 @@ static int log_open(struct handle *h, struct err *e)
 
 static void log_read(struct handle *h, struct fs_req *req, uint64_t off, size_t size, bool nonblock)
 {
-	(void)nonblock;
 	struct err e;
 	autofree char *data = malloc(size ? size : 1);
 	if (h->fd < 0)
 		log_open(h, NULL);
+	if (h->fd < 0 && h->at.row->node->read) { /* what the file will begin with */
+		text_read(h, req, off, size, nonblock);
+		return;
+	}
 	ssize_t n = h->fd < 0 ? 0 : data ? pread(h->fd, data, size, (off_t)off) : -1;
 	if (n < 0) {
 		int r = err_sys(&e, ERR_SYS_IO, errno, "'%s'", place_name(&h->at));

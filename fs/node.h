@@ -55,7 +55,7 @@ struct fs_node {
 	int (*ask)(const struct fs_ctx *c, const char *q, size_t len, struct buf *out, struct err *e);
 	/* Last component "{key}": the names it stands for, NULL-ended. */
 	const char *const *keys;
-	/* LOG: the file behind it. */
+	/* LOG: the file behind it; while there is none, `read` gives its beginning. */
 	int (*file)(const struct fs_ctx *c, char *out, size_t cap, struct err *e);
 	const char *doc; /* one line: README and docs/TREE.md */
 };

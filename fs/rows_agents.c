@@ -20,6 +20,8 @@ READ(tier_read, agent_render_tier(c->rt, c->agent, out))
 READ(pid_read, agent_render_pid(c->rt, c->agent, out))
 READ(limit_read, agent_render_limit(c->rt, c->agent, c->name, out))
 READ(usage_read, agent_render_usage(c->rt, c->agent, c->name, out))
+READ(log_head, agent_render_head(c->rt, c->agent, AGENT_LOG, out))
+READ(events_head, agent_render_head(c->rt, c->agent, AGENT_EVENTS, out))
 READ(run_status_read, run_render_status(c->rt, c->run, out))
 READ(run_usage_read, run_render_usage(c->rt, c->run, out))
 
@@ -127,9 +129,9 @@ const struct fs_node fs_nodes_agents[] = {
 	{.path = A "stderr", .mode = 0400, .kind = FS_LOG, .action = "agent.read",
 	 .file = stderr_file, .doc = "standard error of a persistent agent"},
 	{.path = A "log", .mode = 0444, .kind = FS_LOG, .action = "agent.read",
-	 .file = log_file, .doc = "its life, one line per fact"},
+	 .file = log_file, .read = log_head, .doc = "its life, one line per fact"},
 	{.path = A "events", .mode = 0444, .kind = FS_LOG, .action = "agent.read",
-	 .file = events_file, .doc = "the events about it, one JSON object per line"},
+	 .file = events_file, .read = events_head, .doc = "the events about it, one JSON object per line"},
 	{.path = A "limits", .mode = 0755, .kind = FS_DIR, .doc = "its limits, one value per file"},
 	{.path = A "limits/{key}", .mode = 0644, .kind = FS_VALUE, .action = "agent.control",
 	 .keys = agent_limit_keys, .read = limit_read, .write = limit_write,

@@ -204,6 +204,8 @@ READER(read_limits)
 		int r = scalar(&m->value, m->key, "a number", word, e);
 		if (r < 0)
 			return r;
+		if (strcmp(m->key, "idle_timeout") == 0)
+			s->idle_timeout_given = true;
 		if (agent_limit_set(&s->limits, m->key, word, e) < 0)
 			return located(e, &m->value, "resource_limits");
 	}

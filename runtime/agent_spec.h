@@ -28,6 +28,7 @@ struct agent_spec { /* every pointer owned; freed by agent_spec_free */
 	enum agent_mode mode; /* default: ephemeral */
 	enum sandbox_tier tier;
 	bool tier_given;
+	bool idle_timeout_given; /* resource_limits.idle_timeout stands in the spec */
 	struct agent_limits limits;
 	char **capabilities; /* NULL-ended, FileSystem Network Database Computation Communication or own */
 	char **policies;     /* NULL-ended */

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* event.c - the event feed: the journal's records as JSON lines in files that tail -f can follow, and
- * to subscribers; and the errors of each user. L2; loop thread only. */
+/* event.c - the event feed: the journal's records as JSON lines, in files that tail -f can follow and to
+ * subscribers. Lines are gathered and written once per turn of the loop, or when somebody asks for the
+ * file. L2; loop thread only. */
 #include <errno.h>
 #include <fcntl.h>
+#include <jansson.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -10,16 +12,17 @@
 
 #include "runtime/runtime_i.h"
 
-int runtime_events_path(struct runtime *rt, char *out, size_t cap)
+#define FEED_MAX (256u << 10) /* bytes gathered before they are written within a turn */
+
+static void events_path(const struct runtime *rt, char *out, size_t cap)
 {
 	snprintf(out, cap, "%s/events", rt->state_dir);
-	return 0;
 }
 
-/* Sequence of the last whole line, so that a replay adds only what is missing. */
+/* Sequence of the last whole line of a feed; half a line behind it is cut. 0: none. */
 static uint64_t last_seq_of(int fd)
 {
-	char tail[8192];
+	static char tail[2 * EVENT_LINE_MAX];
 	struct stat st;
 	if (fstat(fd, &st) < 0 || st.st_size == 0)
 		return 0;
@@ -29,77 +32,232 @@ static uint64_t last_seq_of(int fd)
 	if (!end)
 		return 0;
 	char *start = memrchr(tail, '\n', (size_t)(end - tail));
-	json_t *line = json_loadb(start ? start + 1 : tail, (size_t)(end - (start ? start + 1 : tail)),
-				  0, NULL);
+	start = start ? start + 1 : tail;
+	json_t *line = json_loadb(start, (size_t)(end - start), 0, NULL);
 	uint64_t seq = (uint64_t)json_integer_value(json_object_get(line, "seq"));
 	json_decref(line);
-	/* Half a line behind it was being written when the daemon was killed. */
 	if (ftruncate(fd, from + (end - tail) + 1) < 0)
 		return seq;
 	return seq;
 }
 
-int event_open(struct runtime *rt, struct err *e)
+static int open_feed(const char *path)
+{
+	return open(path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+}
+
+static void turn_end(uv_prepare_t *p)
+{
+	struct runtime *rt = p->data;
+	if (rt->feed || rt->events.len)
+		feed_flush(rt);
+}
+
+int events_open(struct runtime *rt, struct err *e)
 {
 	char path[4096];
-	runtime_events_path(rt, path, sizeof path);
-	rt->events_fd = open(path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
-	if (rt->events_fd < 0)
+	buf_init(&rt->events, 4u << 20);
+	rt->triggers_end = &rt->triggers;
+	events_path(rt, path, sizeof path);
+	rt->events_fd = open_feed(path);
+	rt->turn_end = calloc(1, sizeof *rt->turn_end);
+	if (rt->events_fd < 0 || !rt->turn_end)
 		return err_sys(e, ERR_SYS_IO, errno, "'%s'", path);
 	rt->events_seq = last_seq_of(rt->events_fd);
+	struct stat st;
+	rt->events_size = fstat(rt->events_fd, &st) == 0 ? (uint64_t)st.st_size : 0;
+	uv_prepare_init(&rt->loop->uv, rt->turn_end);
+	rt->turn_end->data = rt;
+	uv_prepare_start(rt->turn_end, turn_end);
+	uv_unref((uv_handle_t *)rt->turn_end);
 	return 0;
+}
+
+static void prepare_closed(uv_handle_t *h)
+{
+	free(h);
+}
+
+void events_close(struct runtime *rt)
+{
+	if (rt->turn_end)
+		uv_close((uv_handle_t *)rt->turn_end, prepare_closed);
+	feed_flush(rt);
+	buf_done(&rt->events);
+	if (rt->events_fd >= 0)
+		close(rt->events_fd);
 }
 
 static void rotate(struct runtime *rt)
 {
-	struct stat st;
-	char path[4096], old[4200];
-	if (fstat(rt->events_fd, &st) < 0 || st.st_size < EVENTS_MAX)
+	char path[4096], old[4100];
+	if (rt->events_size < EVENTS_ROTATE)
 		return;
-	runtime_events_path(rt, path, sizeof path);
+	events_path(rt, path, sizeof path);
 	snprintf(old, sizeof old, "%s.1", path);
 	close(rt->events_fd);
 	rename(path, old);
-	rt->events_fd = open(path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+	rt->events_fd = open_feed(path);
+	rt->events_size = 0;
 }
 
-static void append_line(int fd, const struct buf *line)
+static void append_to(int fd, struct buf *b)
 {
-	if (fd >= 0 && write(fd, line->data, line->len) < 0)
-		return; /* the record is in the journal; the feed is a copy of it */
+	if (fd >= 0 && b->len && write(fd, b->data, b->len) < 0)
+		b->fail = 0; /* a full disk; the journal has the facts, these are copies */
+	buf_done(b);
 }
 
-void event_emit(struct runtime *rt, uint64_t seq, uint64_t time_ms, const char *type,
-		struct agent *about, json_t *more)
+static void flush_agent(struct agent_live *l)
 {
-	autobuf struct buf b;
-	const char *key;
-	json_t *v;
-	if (seq <= rt->events_seq)
-		return;
-	buf_init(&b, 64 << 10);
-	buf_printf(&b, "{\"seq\":%llu,\"time\":%llu.%03u,\"type\":\"%s\",\"agent\":\"%s\"",
-		   (unsigned long long)seq, (unsigned long long)(time_ms / 1000),
-		   (unsigned)(time_ms % 1000), type, about->name);
-	json_object_foreach(more, key, v) {
-		autofree char *text = json_dumps(v, JSON_COMPACT | JSON_ENCODE_ANY);
-		buf_printf(&b, ",\"%s\":%s", key, text ? text : "null");
+	struct {
+		struct buf *b;
+		enum agent_file f;
+	} both[] = {{&l->events, AGENT_EVENTS}, {&l->log, AGENT_LOG}};
+	char path[AGENT_DIR_MAX + 16];
+	agent_dir_make(l->agent);
+	for (int i = 0; i < 2; i++) {
+		static const char *const names[] = {"events", "log"};
+		if (!both[i].b->len)
+			continue;
+		agent_dir(l->agent, path);
+		snprintf(path + strlen(path), 16, "/%s", names[i]);
+		autoclose int fd = open_feed(path);
+		struct stat st;
+		if (fd >= 0 && fstat(fd, &st) == 0 && st.st_size == 0) {
+			autobuf struct buf head; /* what was shown before there was a file */
+			buf_init(&head, 4096);
+			agent_render_head(l->agent->rt, l->agent, both[i].f, &head);
+			append_to(fd, &head);
+		}
+		append_to(fd, both[i].b);
 	}
-	buf_adds(&b, "}\n");
-	rt->events_seq = seq;
-	append_line(rt->events_fd, &b);
+}
+
+void feed_flush(struct runtime *rt)
+{
+	while (rt->feed) {
+		struct agent_live *l = rt->feed;
+		rt->feed = l->feed_next;
+		l->in_feed = false;
+		flush_agent(l);
+	}
+	rt->events_size += rt->events.len;
+	append_to(rt->events_fd, &rt->events);
+	rotate(rt);
+}
+
+static void feed_add(struct agent_live *l)
+{
+	if (l->in_feed)
+		return;
+	l->in_feed = true;
+	l->feed_next = l->agent->rt->feed;
+	l->agent->rt->feed = l;
+}
+
+void feed_drop(struct agent_live *l)
+{
+	struct runtime *rt = l->agent->rt;
+	for (struct agent_live **at = l->in_feed ? &rt->feed : NULL; at && *at; at = &(*at)->feed_next)
+		if (*at == l) {
+			*at = l->feed_next;
+			break;
+		}
+	l->in_feed = false;
+}
+
+int runtime_events_path(struct runtime *rt, char *out, size_t cap)
+{
+	feed_flush(rt);
+	events_path(rt, out, cap);
+	return 0;
+}
+
+int agent_file_path(struct runtime *rt, struct agent *a, enum agent_file f, char *out, size_t cap)
+{
+	static const char *const names[] = {"stdout", "stderr", "log", "events"};
+	char dir[AGENT_DIR_MAX];
+	if (a->live && a->live->in_feed)
+		feed_flush(rt);
+	agent_dir(a, dir);
+	snprintf(out, cap, "%s/%s", dir, names[f]);
+	return 0;
+}
+
+/* ---- lines ---- */
+
+static int line_of(struct buf *b, uint64_t seq, uint64_t time_ms, const char *type,
+		   const struct agent *about, const char *more)
+{
+	buf_printf(b, "{\"seq\":%llu,\"time\":%llu.%03u,\"type\":\"%s\"", (unsigned long long)seq,
+		   (unsigned long long)(time_ms / 1000), (unsigned)(time_ms % 1000), type);
+	if (about) /* a name holds nothing that JSON would have to escape */
+		buf_printf(b, ",\"agent\":\"%s\"", about->name);
+	return buf_printf(b, "%s}\n", more);
+}
+
+static bool in_agents_file(struct agent *a, uint64_t seq)
+{
+	char path[AGENT_DIR_MAX + 16];
+	agent_dir(a, path);
+	snprintf(path + strlen(path), 16, "/events");
+	autoclose int fd = open(path, O_RDWR | O_CLOEXEC);
+	return fd >= 0 && seq <= last_seq_of(fd);
+}
+
+void event_emit(struct runtime *rt, const struct facts *f, struct agent *about, const char *type,
+		const char *more)
+{
+	if (f->seq <= rt->events_seq)
+		return; /* a replay adds only what is missing */
+	autobuf struct buf line;
+	buf_init(&line, EVENT_LINE_MAX * 2);
+	line_of(&line, f->seq, f->time_ms, type, about, more);
+	rt->events_seq = f->seq;
+	buf_add(&rt->events, line.data, line.len);
+	bool first = f->type == REC_PUT && f->fresh;
+	if (about && !first && (!rt->replaying || !in_agents_file(about, f->seq))) {
+		struct agent_live *l = agent_live(about);
+		buf_add(&l->events, line.data, line.len);
+		feed_add(l);
+	}
+	if (rt->events.len > FEED_MAX)
+		feed_flush(rt);
 	if (rt->replaying)
 		return;
-	rotate(rt);
-	char path[4096];
-	agent_file_path(rt, about, AGENT_EVENTS, path, sizeof path);
-	autoclose int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
-	append_line(fd, &b);
 	for (struct event_sub *s = rt->subs, *next; s; s = next) {
 		next = s->next;
-		s->fn(s, seq, about, b.data, b.len - 1);
+		s->fn(s, f->seq, about, line.data, line.len - 1);
 	}
-	event_trigger(rt, type, about, b.data, b.len);
+	trigger_event(rt, type, about, line.data, line.len);
+}
+
+static int log_line_of(struct buf *b, uint64_t time_ms, const char *text)
+{
+	char when[32];
+	struct tm tm;
+	time_t t = (time_t)(time_ms / 1000);
+	strftime(when, sizeof when, "%Y-%m-%dT%H:%M:%S", gmtime_r(&t, &tm));
+	return buf_printf(b, "%s.%03uZ %s\n", when, (unsigned)(time_ms % 1000), text);
+}
+
+void agent_log(struct agent *a, const char *text)
+{
+	struct agent_live *l = agent_live(a);
+	log_line_of(&l->log, clock_wall_ms(), text);
+	feed_add(l);
+}
+
+int agent_render_head(struct runtime *rt, const struct agent *a, enum agent_file f, struct buf *out)
+{
+	(void)rt;
+	if (f == AGENT_EVENTS) {
+		char more[32];
+		snprintf(more, sizeof more, ",\"uid\":%u", a->uid);
+		return line_of(out, a->created_seq, a->created_ms, "agent.created", a, more);
+	}
+	return f == AGENT_LOG ? log_line_of(out, a->created_ms, "Created") : 0;
 }
 
 void event_subscribe(struct runtime *rt, struct event_sub *s)
@@ -119,54 +277,4 @@ void event_unsubscribe(struct event_sub *s)
 	if (s->next)
 		s->next->pprev = s->pprev;
 	s->pprev = NULL;
-}
-
-/* ---- errors ---- */
-
-static struct user_errors *errors_of(struct runtime *rt, uid_t uid, bool make)
-{
-	for (struct user_errors *u = rt->errors; u; u = u->next)
-		if (u->uid == uid)
-			return u;
-	struct user_errors *u = make ? calloc(1, sizeof *u) : NULL;
-	if (!u)
-		return NULL;
-	u->uid = uid;
-	buf_init(&u->text, ERRORS_MAX);
-	u->next = rt->errors;
-	rt->errors = u;
-	return u;
-}
-
-void errors_record(struct runtime *rt, const struct actor *who, const char *path, const char *op,
-		   struct agent *about, const struct err *e)
-{
-	autobuf struct buf b;
-	uint64_t now = clock_wall_ms();
-	buf_init(&b, 16 << 10);
-	buf_printf(&b, "{\"time\":%llu.%03u,\"uid\":%u,\"pid\":%d,\"op\":\"%s\",\"path\":",
-		   (unsigned long long)(now / 1000), (unsigned)(now % 1000), who->uid, who->pid, op);
-	buf_json_string(&b, path, strlen(path));
-	buf_printf(&b, ",\"errno\":\"%s\",\"code\":\"%s\",\"line\":%u,\"message\":",
-		   strerrorname_np(e->eno), err_code_name(e->code), e->line);
-	buf_json_string(&b, e->msg, strlen(e->msg));
-	buf_adds(&b, "}\n");
-	struct user_errors *u = errors_of(rt, who->uid, true);
-	if (u && !b.fail) {
-		while (u->text.len + b.len > ERRORS_MAX) { /* oldest whole lines go */
-			char *nl = memchr(u->text.data, '\n', u->text.len);
-			size_t n = nl ? (size_t)(nl - u->text.data) + 1 : u->text.len;
-			memmove(u->text.data, u->text.data + n, u->text.len - n);
-			u->text.len -= n;
-		}
-		buf_add(&u->text, b.data, b.len);
-	}
-	if (about)
-		agent_set_error(about, e);
-}
-
-int errors_render(struct runtime *rt, const struct actor *who, struct buf *out)
-{
-	struct user_errors *u = errors_of(rt, who->uid, false);
-	return u ? buf_add(out, u->text.data, u->text.len) : 0;
 }

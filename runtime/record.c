@@ -2,161 +2,179 @@
 /* record.c - the one write path: a record in the journal, then the same apply that replays it. L2; loop
  * thread only. */
 #include <errno.h>
+#include <jansson.h>
+#include <stddef.h>
 #include <string.h>
 
-#include "lib/metric.h"
 #include "runtime/runtime_i.h"
 
 const struct actor actor_self;
+
 static void nobody(void *arg, const struct err *e)
 {
 	(void)arg, (void)e;
 }
 const struct runtime_done done_nobody = {nobody, NULL};
 
-static void apply_put(struct runtime *rt, const struct journal_record *rec, json_t *b)
+/* ---- what each type of record says ---- */
+
+#define FIELD(name, kind, member)                                                                  \
+	static const struct field name = {#member, kind, offsetof(struct facts, member)}
+FIELD(serial, FIELD_U32, serial);
+FIELD(file, FIELD_STR, file);
+FIELD(id, FIELD_STR, id);
+FIELD(uid, FIELD_U32, uid);
+FIELD(gid, FIELD_U32, gid);
+FIELD(mode, FIELD_U32, mode);
+FIELD(fresh, FIELD_BOOL, fresh);
+FIELD(text, FIELD_STR, text);
+FIELD(key, FIELD_STR, key);
+FIELD(value, FIELD_STR, value);
+FIELD(state, FIELD_STATE, state);
+FIELD(why, FIELD_STR, why);
+FIELD(run, FIELD_U32, run);
+FIELD(process, FIELD_BOOL, process);
+FIELD(pid, FIELD_I64, pid);
+FIELD(code, FIELD_STR, code);
+FIELD(eno, FIELD_I64, eno);
+FIELD(message, FIELD_STR, message);
+FIELD(wall_ns, FIELD_U64, wall_ns);
+FIELD(cpu_ns, FIELD_U64, cpu_ns);
+FIELD(memory, FIELD_U64, memory);
+FIELD(command, FIELD_STR, command);
+static const struct field exit_code = {"exit", FIELD_I64, offsetof(struct facts, exit_code)};
+
+/* `text` stands last and stays out of the event feed. */
+static const struct type {
+	const char *event;
+	const struct field *fields[12];
+	bool fast; /* survives kill -9, not a power cut */
+} types[REC_TYPE_COUNT] = {
+	[REC_PUT] = {"agent.updated", {&serial, &file, &id, &uid, &gid, &mode, &fresh, &text}, false},
+	[REC_DELETE] = {"agent.deleted", {&serial}, false},
+	[REC_RENAME] = {"agent.renamed", {&serial, &file}, false},
+	[REC_CHOWN] = {"agent.owner", {&serial, &uid, &gid, &mode}, false},
+	[REC_LIMIT] = {"agent.limit", {&serial, &key, &value}, false},
+	[REC_STATE] = {"agent.state", {&serial, &state, &why}, true},
+	[REC_RUN] = {"run.queued", {&serial, &run, &process}, true},
+	[REC_RUN_STARTED] = {"run.started", {&serial, &run, &pid}, true},
+	[REC_RUN_DONE] = {"run.done",
+			  {&serial, &run, &exit_code, &code, &eno, &message, &wall_ns, &cpu_ns,
+			   &memory},
+			  true},
+	[REC_CTL] = {"agent.ctl", {&serial, &command}, true},
+	[REC_DAEMON] = {"daemon", {&why}, true},
+	[REC_STORE] = {NULL, {NULL}, false},
+};
+
+/* ---- apply ---- */
+
+static void emit(struct runtime *rt, const struct facts *f, struct agent *a, uid_t actor)
 {
-	const char *file, *id, *text;
-	size_t len;
-	int serial, uid, gid, mode;
-	struct agent *a = agent_find(rt, rec->object, strlen(rec->object));
-	struct agent_spec *spec = NULL;
-	enum value_format f = VALUE_YAML;
-	if (json_unpack(b, "{s:s,s:s,s:s%,s:i,s:i,s:i,s:i}", "file", &file, "id", &id, "text", &text,
-			&len, "serial", &serial, "uid", &uid, "gid", &gid, "mode", &mode) != 0)
-		return;
-	bool fresh = !a;
-	if (!a && !(a = agent_add(rt, rec->object, (uint32_t)serial)))
-		return;
-	value_format_of(file, &f);
-	agent_spec_parse(f, text, len, TIER_1, &spec, NULL, NULL);
-	agent_spec_free(a->spec);
-	a->spec = spec;
-	free(a->file);
-	a->file = strdup(file);
-	free(a->text);
-	a->text = memcpy(malloc(len + 1), text, len + 1);
-	a->text_len = len;
-	snprintf(a->id, sizeof a->id, "%s", id);
-	a->uid = (uid_t)uid;
-	a->gid = (gid_t)gid;
-	a->mode = (mode_t)mode;
-	a->mtime_ms = rec->time_ms;
-	if (fresh)
-		a->ctime_ms = rec->time_ms;
-	event_emit(rt, rec->seq, rec->time_ms, fresh ? "agent.created" : "agent.updated", a, NULL);
+	const struct type *t = &types[f->type];
+	const struct field *shown[ARRAY_LEN(t->fields) + 1] = {0};
+	char type[48];
+	autobuf struct buf more;
+	buf_init(&more, EVENT_LINE_MAX);
+	for (size_t i = 0, n = 0; i < ARRAY_LEN(t->fields) && t->fields[i]; i++)
+		if (t->fields[i] != &text && t->fields[i] != &serial)
+			shown[n++] = t->fields[i];
+	buf_printf(&more, ",\"uid\":%u", actor);
+	fields_json(shown, f, &more);
+	if (more.fail)
+		buf_clear(&more); /* a command or reason too long for the feed; the journal has it */
+	snprintf(type, sizeof type, "%s", t->event);
+	if (f->type == REC_PUT && f->fresh) {
+		snprintf(type, sizeof type, "agent.created");
+	} else if (f->type == REC_STATE) {
+		snprintf(type, sizeof type, "agent.%s", agent_state_name((enum agent_state)f->state));
+		for (char *p = type + 6; *p; p++)
+			*p |= 0x20;
+	}
+	event_emit(rt, f, a, type, more.data);
 }
 
-static void apply_state(struct runtime *rt, const struct journal_record *rec, struct agent *a,
-			json_t *b)
+static void apply(struct runtime *rt, struct facts *f, uid_t actor)
 {
-	const char *why = json_string_value(json_object_get(b, "why"));
-	char type[40] = "agent.", line[300];
-	a->state = (enum agent_state)json_integer_value(json_object_get(b, "state"));
-	a->ctime_ms = rec->time_ms;
-	const char *name = agent_state_name(a->state);
-	for (size_t i = 0; name[i]; i++)
-		type[6 + i] = (char)(name[i] | 0x20), type[7 + i] = 0;
-	event_emit(rt, rec->seq, rec->time_ms, type, a, b);
-	metric_add(METRIC_AGENT_TRANSITIONS, 1);
-	if (!rt->replaying) {
-		snprintf(line, sizeof line, "%s%s%s", name, why ? ": " : "", why ? why : "");
-		agent_log(a, line);
+	struct agent *a = f->serial ? agent_by_serial(rt, f->serial) : NULL;
+	if (f->type == REC_PUT) {
+		agent_apply_put(rt, f);
+		a = agent_by_serial(rt, f->serial);
 	}
-}
-
-static void apply_run(struct runtime *rt, const struct journal_record *rec, struct agent *a,
-		      json_t *b)
-{
-	uint32_t n = (uint32_t)json_integer_value(json_object_get(b, "run"));
-	struct run *r = run_find(rt, a, n);
-	if (rec->type == REC_RUN_QUEUED && !r) {
-		r = run_add(a, n, json_is_true(json_object_get(b, "main")));
-		if (r)
-			r->queued_ms = rec->time_ms;
-	} else if (rec->type == REC_RUN_STARTED && r) {
-		r->state = RUN_RUNNING;
-		r->started_ms = rec->time_ms;
-		r->pid = (pid_t)json_integer_value(json_object_get(b, "pid"));
-	} else if (rec->type == REC_RUN_DONE && r) {
-		const char *msg = json_string_value(json_object_get(b, "error"));
-		const char *code = json_string_value(json_object_get(b, "code"));
-		r->done_ms = rec->time_ms;
-		r->result.code = (int)json_integer_value(json_object_get(b, "exit"));
-		r->result.cpu_ns = (uint64_t)json_integer_value(json_object_get(b, "cpu_ns"));
-		r->result.wall_ns = (uint64_t)json_integer_value(json_object_get(b, "wall_ns"));
-		r->result.memory_peak_bytes =
-			(uint64_t)json_integer_value(json_object_get(b, "memory_peak"));
-		if (code && msg)
-			err_set(&r->failure, err_code_find(code), "%s", msg);
-		run_apply_done(r);
-	}
-	static const char *const types[] = {"run.queued", "run.started", "run.done"};
-	event_emit(rt, rec->seq, rec->time_ms, types[rec->type - REC_RUN_QUEUED], a, b);
-}
-
-static void apply(struct runtime *rt, const struct journal_record *rec, json_t *b)
-{
-	struct agent *a = agent_find(rt, rec->object, strlen(rec->object));
-	const char *to = json_string_value(json_object_get(b, "to"));
-	if (rec->type == REC_AGENT_PUT)
-		apply_put(rt, rec, b);
-	if (!a)
+	if (!types[f->type].event || (!a && f->type != REC_DAEMON))
+		return; /* of no interest to others; about an agent that was deleted since */
+	if (f->type == REC_DELETE)
+		emit(rt, f, a, actor);
+	switch (f->type) {
+	case REC_PUT:
+	case REC_CTL:
+	case REC_DAEMON:
+	case REC_STORE:
+	case REC_TYPE_COUNT:
+		break;
+	case REC_DELETE:
+		agent_apply_delete(a);
 		return;
-	switch ((enum record_type)rec->type) {
-	case REC_AGENT_PUT:
+	case REC_RENAME:
+		agent_apply_rename(a, f->file);
 		break;
-	case REC_AGENT_DELETE:
-		event_emit(rt, rec->seq, rec->time_ms, "agent.deleted", a, NULL);
-		agent_drop(a);
+	case REC_CHOWN:
+		a->uid = f->uid;
+		a->gid = f->gid;
+		a->mode_bits = (uint16_t)f->mode;
 		break;
-	case REC_AGENT_RENAME: {
-		const char *dot = strrchr(to, '.');
-		struct agent *old = agent_find(rt, to, (size_t)(dot - to));
-		if (old && old != a)
-			agent_drop(old);
-		map_del(&rt->by_name, a->name);
-		free(a->name);
-		free(a->file);
-		a->name = strndup(to, (size_t)(dot - to));
-		a->file = strdup(to);
-		map_put(&rt->by_name, a->name, a);
-		event_emit(rt, rec->seq, rec->time_ms, "agent.renamed", a, b);
+	case REC_LIMIT:
+		if (!a->limits) {
+			struct agent_spec *s = NULL;
+			a->limits = calloc(1, sizeof *a->limits);
+			if (a->limits && agent_spec_of(a, &s, NULL) == 0)
+				*a->limits = s->limits;
+			agent_spec_free(s);
+		}
+		if (a->limits)
+			agent_limit_set(a->limits, f->key, f->value, NULL);
 		break;
-	}
-	case REC_AGENT_ATTR:
-		a->uid = (uid_t)json_integer_value(json_object_get(b, "uid"));
-		a->gid = (gid_t)json_integer_value(json_object_get(b, "gid"));
-		a->mode = (mode_t)json_integer_value(json_object_get(b, "mode"));
-		event_emit(rt, rec->seq, rec->time_ms, "agent.owner", a, b);
+	case REC_STATE:
+		agent_apply_state(a, f);
 		break;
-	case REC_AGENT_STATE:
-		apply_state(rt, rec, a, b);
+	case REC_RUN:
+		run_apply_queued(a, f);
 		break;
-	case REC_AGENT_LIMIT:
-		if (a->spec)
-			agent_limit_set(&a->spec->limits,
-					json_string_value(json_object_get(b, "key")),
-					json_string_value(json_object_get(b, "value")), NULL);
-		event_emit(rt, rec->seq, rec->time_ms, "agent.limit", a, b);
-		break;
-	case REC_RUN_QUEUED:
 	case REC_RUN_STARTED:
+		run_apply_started(a, f);
+		break;
 	case REC_RUN_DONE:
-		apply_run(rt, rec, a, b);
+		run_apply_done(a, f);
 		break;
 	}
+	if (a)
+		store_dirty(a);
+	emit(rt, f, a, actor);
 }
 
 int record_replay(void *arg, const struct journal_record *rec)
 {
-	json_t *b = json_loadb(rec->body, rec->body_len, 0, NULL);
-	if (!b)
+	struct runtime *rt = arg;
+	struct facts f = {.type = (enum record_type)rec->type,
+			  .seq = rec->seq,
+			  .time_ms = rec->time_ms,
+			  .object = rec->object};
+	if (rec->type == 0 || rec->type >= REC_TYPE_COUNT)
+		return 0; /* a kind that this version does not act on, such as a checkpoint */
+	json_t *body = json_loadb(rec->body, rec->body_len, 0, NULL);
+	if (!body)
 		return -EUCLEAN;
-	apply(arg, rec, b);
-	json_decref(b);
+	fields_from_json(types[f.type].fields, body, &f);
+	/* Requests of another mount have other numbers. */
+	if (rt->resumed)
+		runtime_note_req(rt, (uint64_t)json_integer_value(json_object_get(body, "req")),
+				 f.type == REC_RUN ? f.run : 0);
+	apply(rt, &f, rec->uid);
+	json_decref(body);
 	return 0;
 }
+
+/* ---- record ---- */
 
 struct pending_done {
 	struct journal_ack ack;
@@ -174,53 +192,56 @@ static void acked(struct journal_ack *ack, uint64_t seq, int r)
 	free(p);
 }
 
-static enum journal_class class_of(struct runtime *rt, enum record_type type)
+static enum journal_class class_of(const struct runtime *rt, enum record_type type)
 {
-	switch (type) {
-	case REC_AGENT_STATE:
-		return strcmp(config_str(rt->config, "journal.transitions"), "safe") == 0
-			       ? JOURNAL_SAFE
-			       : JOURNAL_FAST;
-	case REC_RUN_QUEUED:
-	case REC_RUN_STARTED:
-	case REC_RUN_DONE:
-		return JOURNAL_FAST;
-	case REC_AGENT_PUT:
-	case REC_AGENT_DELETE:
-	case REC_AGENT_RENAME:
-	case REC_AGENT_ATTR:
-	case REC_AGENT_LIMIT:
-		break;
-	}
-	return JOURNAL_SAFE;
+	if (type == REC_STATE)
+		return rt->transitions;
+	return types[type].fast ? JOURNAL_FAST : JOURNAL_SAFE;
 }
 
-int record(struct runtime *rt, const struct actor *who, enum record_type type, const char *object,
-	   json_t *body, struct runtime_done done, struct err *e)
+static int append(struct runtime *rt, const struct actor *who, struct facts *f, const struct buf *body,
+		  struct runtime_done done, struct err *e)
 {
-	char name[JOURNAL_NAME_MAX + 1];
-	snprintf(name, sizeof name, "%s", object); /* applying may free the caller's */
-	autofree char *text = json_dumps(body, JSON_COMPACT);
-	struct pending_done *p = calloc(1, sizeof *p);
-	if (!text || !p) {
-		free(p);
-		json_decref(body);
-		return err_set(e, ERR_SYS_MEMORY, "no memory for a record");
-	}
-	p->ack.done = acked;
-	p->done = done;
-	struct journal_record rec = {.type = (uint16_t)type,
+	struct pending_done *p = NULL;
+	struct journal_record rec = {.type = (uint16_t)f->type,
 				     .uid = who->uid,
 				     .pid = (uint32_t)who->pid,
 				     .view = who->view,
-				     .object = name,
-				     .body = text,
-				     .body_len = strlen(text)};
-	int r = journal_append(rt->journal, &rec, class_of(rt, type), &p->ack, e);
+				     .object = f->object ? f->object : "",
+				     .body = body->data,
+				     .body_len = body->len};
+	if (done.fn != nobody) {
+		p = calloc(1, sizeof *p);
+		if (!p)
+			return err_set(e, ERR_SYS_MEMORY, "no memory for a record");
+		p->ack.done = acked;
+		p->done = done;
+	}
+	int r = journal_append(rt->journal, &rec, class_of(rt, f->type), p ? &p->ack : NULL, e);
 	if (r < 0)
 		free(p);
-	else
-		apply(rt, &rec, body);
-	json_decref(body);
+	f->seq = rec.seq;
+	f->time_ms = rec.time_ms;
+	return r;
+}
+
+int record(struct runtime *rt, const struct actor *who, struct facts *f, struct runtime_done done,
+	   struct err *e)
+{
+	autobuf struct buf body;
+	buf_init(&body, JOURNAL_BODY_MAX);
+	buf_printf(&body, "{\"v\":1");
+	fields_json(types[f->type].fields, f, &body);
+	if (who->req)
+		buf_printf(&body, ",\"req\":%llu", (unsigned long long)who->req);
+	buf_adds(&body, "}");
+	int r = body.fail ? err_sys(e, ERR_RESOURCE_TOO_BIG, -body.fail, "record about '%s'",
+				    f->object ? f->object : "")
+			  : append(rt, who, f, &body, done, e);
+	if (r == 0) {
+		runtime_note_req(rt, who->req, f->type == REC_RUN ? f->run : 0);
+		apply(rt, f, who->uid);
+	}
+	agent_spec_free(take_ptr(f->spec));
 	return r;
 }

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* runtime.c - the engine as a whole: open, stop, authorise, status. L2; loop thread only. */
+/* runtime.c - the engine as a whole: open, stop, close, authorise, the daemon's own texts and commands.
+ * L2; loop thread only. */
+#include "runtime/runtime.h"
+
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -8,119 +11,140 @@
 #include <unistd.h>
 
 #include "lib/log.h"
-#include "lib/metric.h"
 #include "runtime/runtime_i.h"
 #include "sandbox/spec.h"
 
-/* ---- timers: on the heap, because a handle must live until its close callback ---- */
+/* ---- open ---- */
 
-static void timer_closed(uv_handle_t *h)
-{
-	free(h);
-}
-
-uv_timer_t *timer_start(struct runtime *rt, uv_timer_t *t, uint64_t ms, void (*fn)(uv_timer_t *),
-			void *arg)
-{
-	if (!t) {
-		t = malloc(sizeof *t);
-		if (!t)
-			abort();
-		uv_timer_init(&rt->loop->uv, t);
-	}
-	t->data = arg;
-	uv_update_time(&rt->loop->uv);
-	uv_timer_start(t, fn, ms, 0);
-	return t;
-}
-
-void timer_free(uv_timer_t *t)
-{
-	if (t)
-		uv_close((uv_handle_t *)t, timer_closed);
-}
-
-/* ---- open and close ---- */
-
-int runtime_open(struct runtime **ret, const struct runtime_opts *o, struct err *e)
+static int open_journal(struct runtime *rt, struct err *e)
 {
 	char dir[4096];
+	snprintf(dir, sizeof dir, "%s/journal", rt->state_dir);
+	struct journal_opts o = {.dir = dir,
+				 .segment_bytes = config_u64(rt->config, "journal.segment_mb") << 20};
+	return journal_open(&rt->journal, &o, rt->loop, kv_seq(rt->kv), record_replay, rt, e);
+}
+
+static void say(struct runtime *rt, const char *what)
+{
+	struct facts f = {.type = REC_DAEMON, .object = "daemon", .why = what};
+	record(rt, &actor_self, &f, done_nobody, NULL);
+}
+
+static struct runtime *make(const struct runtime_opts *o)
+{
 	struct runtime *rt = calloc(1, sizeof *rt);
-	if (!rt || !(rt->state_dir = strdup(o->state_dir)) ||
-	    !(rt->mount = strdup(o->mount ? o->mount : "")))
-		return err_set(e, ERR_SYS_MEMORY, "no memory for the runtime");
+	if (!rt)
+		return NULL;
 	rt->loop = o->loop;
 	rt->config = o->config;
 	rt->worker_restarts = o->worker_restarts;
 	rt->resumed = o->resumed;
 	rt->boot_ms = clock_wall_ms();
-	rt->next_serial = 1;
-	rt->queue_end = &rt->queue;
 	rt->events_fd = -1;
-	metric_set(METRIC_WORKER_RESTARTS, o->worker_restarts);
+	rt->state_dir = strdup(o->state_dir);
+	rt->mount = strdup(o->mount ? o->mount : "");
+	if (!rt->state_dir || !rt->mount || timers_open(&rt->timers, o->loop) < 0) {
+		free(rt->state_dir);
+		free(rt->mount);
+		free(rt);
+		return NULL;
+	}
+	return rt;
+}
+
+static void apply_config(struct runtime *rt)
+{
+	rt->transitions = strcmp(config_str(rt->config, "journal.transitions"), "safe") == 0
+				  ? JOURNAL_SAFE
+				  : JOURNAL_FAST;
+	quota_refresh(rt);
+}
+
+int runtime_open(struct runtime **ret, const struct runtime_opts *o, struct err *e)
+{
+	struct runtime *rt = make(o);
+	if (!rt)
+		return err_set(e, ERR_SYS_MEMORY, "no memory for the runtime");
+	apply_config(rt);
 	sandbox_caps_probe(&rt->caps);
-	/* 0711: agents of other users reach their own output through descriptors only. */
+	int r = 0;
 	if (mkdir(o->state_dir, 0700) < 0 && errno != EEXIST)
-		return err_sys(e, ERR_SYS_IO, errno, "state directory '%s'", o->state_dir);
-	int r = event_open(rt, e);
-	if (r == 0 && o->spawn_fd >= 0)
-		r = spawn_client_open(&rt->spawn, o->spawn_fd, rt->loop, &exec_events, rt, e);
-	snprintf(dir, sizeof dir, "%s/journal", o->state_dir);
-	struct journal_opts j = {dir, config_u64(rt->config, "journal.segment_mb") << 20};
+		r = err_sys(e, ERR_SYS_IO, errno, "state directory '%s'", o->state_dir);
 	rt->replaying = true;
 	if (r == 0)
-		r = journal_open(&rt->journal, &j, rt->loop, 0, record_replay, rt, e);
-	rt->replaying = false;
-	if (r < 0)
+		r = events_open(rt, e);
+	if (r == 0 && o->spawn_fd >= 0)
+		r = spawn_client_open(&rt->spawn, o->spawn_fd, rt->loop, &sandbox_events, rt, e);
+	if (r == 0)
+		r = store_open(rt, e);
+	if (r == 0)
+		r = open_journal(rt, e);
+	if (r < 0) {
+		runtime_close(rt);
 		return r;
-	exec_after_restart(rt);
+	}
+	if (rt->journal && rt->events_seq > journal_last_seq(rt->journal))
+		rt->events_seq = journal_last_seq(rt->journal); /* the journal was begun anew */
+	rt->replaying = false;
+	struct agent *dirty = rt->dirty;
+	if (dirty)
+		store_dirty(dirty); /* arms the timer for what the replay changed */
+	if (!o->resumed)
+		trash_empty(rt);
+	say(rt, o->resumed ? "worker restarted" : "started");
+	recover(rt);
 	*ret = rt;
 	return 0;
 }
 
-static void stop_now(uv_timer_t *t)
+/* ---- stop and close ---- */
+
+static void stop_now(void *arg)
 {
-	struct runtime *rt = t->data;
-	rt->stop_timer = NULL;
-	timer_free(t);
+	struct runtime *rt = arg;
+	say(rt, "stopped");
 	rt->stopped.fn(rt->stopped.arg, NULL);
 }
 
 void runtime_stop(struct runtime *rt, struct runtime_done done)
 {
+	if (rt->stopping)
+		return;
 	rt->stopping = true;
 	rt->stopped = done;
-	for (size_t i = 0; i < rt->agents_n; i++) {
-		struct agent *a = rt->agents[i];
-		for (struct run *r = a->runs; r; r = r->next)
-			if (r->state == RUN_RUNNING)
-				exec_stop(r);
+	for (struct agent *a = agent_next(rt, 0); a; a = agent_next(rt, a->serial)) {
+		struct agent_live *l = a->live;
+		if (!l)
+			continue;
+		timer_clear(&rt->timers, &l->timer);
+		for (size_t i = 0; i < l->runs_n; i++)
+			if (l->runs[i]->active)
+				run_end(l->runs[i], l->runs[i]->process ? ERR_NONE : ERR_SYS_STOPPING,
+					"the daemon was stopped");
 	}
 	uint64_t grace = config_ms(rt->config, "lifecycle.termination_timeout") + 2000;
-	rt->stop_timer = timer_start(rt, NULL, rt->running ? grace : 0, stop_now, rt);
+	timer_set(&rt->timers, &rt->stop_timer, rt->tasks + rt->processes ? grace : 0, stop_now, rt);
 }
 
 void runtime_close(struct runtime *rt)
 {
 	if (!rt)
 		return;
+	if (rt->journal && !rt->replaying)
+		store_close(rt);
+	else
+		kv_close(rt->kv);
 	rt->replaying = true; /* what follows is no change of state */
-	while (rt->agents_n) {
-		struct agent *a = rt->agents[rt->agents_n - 1];
-		while (a->runs)
-			run_remove(a->runs);
-		agent_drop(a);
-	}
-	journal_close(rt->journal);
 	spawn_client_close(rt->spawn);
-	close(rt->events_fd);
-	for (struct user_errors *u; (u = rt->errors);) {
-		rt->errors = u->next;
-		buf_done(&u->text);
-		free(u);
-	}
-	map_done(&rt->by_name);
-	free(rt->agents);
+	rt->spawn = NULL;
+	events_close(rt);
+	agents_close(rt);
+	triggers_close(rt);
+	errors_close(rt);
+	journal_close(rt->journal);
+	sched_done(&rt->sched);
+	timers_close(&rt->timers);
 	free(rt->state_dir);
 	free(rt->mount);
 	free(rt);
@@ -157,15 +181,21 @@ int runtime_render_status(struct runtime *rt, struct buf *out)
 	buf_printf(out, "version %s\npid %d\nworker_pid %d\nworker_restarts %u\nuptime_seconds %llu\n",
 		   SYMBI_VERSION, getppid(), getpid(), rt->worker_restarts,
 		   (unsigned long long)((clock_wall_ms() - rt->boot_ms) / 1000));
-	buf_printf(out, "mount %s\nstate_dir %s\nagents %zu\nruns_running %u\njournal_seq %llu\n",
-		   rt->mount, rt->state_dir, rt->live, rt->running,
-		   (unsigned long long)journal_last_seq(rt->journal));
-	buf_printf(out, "enforced rlimits%s%s%s\nkill %s\nfreeze %s\n", c->memory ? " memory" : "",
-		   c->cpu ? " cpu" : "", c->pids ? " pids" : "", c->kill ? "cgroup" : "session",
-		   c->freeze ? "cgroup" : "signal");
-	buf_adds(out, "not_enforced disk_io_mbps network_io_mbps idle_timeout");
-	buf_printf(out, "%s%s%s\n", c->memory ? "" : " memory", c->cpu ? "" : " cpu",
-		   c->pids ? "" : " pids");
+	buf_printf(out, "mount %s\nstate_dir %s\nagents %zu\nprocesses_running %u\ntasks_running %u\n",
+		   rt->mount, rt->state_dir, rt->count, rt->processes, rt->tasks);
+	buf_printf(out, "memory_mb_held %llu\nmemory_mb_total %llu\ncpu_cores_held %g\n",
+		   (unsigned long long)rt->quota.used.memory_mb,
+		   (unsigned long long)rt->quota.total.memory_mb,
+		   (double)rt->quota.used.cpu_millis / 1000);
+	if (rt->quota.total.cpu_millis)
+		buf_printf(out, "cpu_cores_total %g\n", (double)rt->quota.total.cpu_millis / 1000);
+	buf_printf(out, "journal_seq %llu\nstore_seq %llu\n",
+		   (unsigned long long)journal_last_seq(rt->journal),
+		   (unsigned long long)kv_seq(rt->kv));
+	render_enforced(rt, out);
+	buf_printf(out, "cgroups %s\nkill %s\nfreeze %s\n",
+		   c->cgroup_version == 2 ? "v2" : c->cgroup_version == 1 ? "v1" : "none",
+		   c->kill ? "cgroup" : "session", c->freeze ? "cgroup" : "signal");
 	if (c->why[0])
 		buf_printf(out, "why %s\n", c->why);
 	return out->fail;
@@ -187,40 +217,91 @@ int runtime_render_tiers(struct runtime *rt, struct buf *out)
 		    !config_bool(rt->config, "security.allow_native_execution"))
 			r = err_set(&e, ERR_SEC_VIOLATION,
 				    "switched off by security.allow_native_execution");
-		buf_printf(out, "%s %s%s%s\n", sandbox_tier_name((enum sandbox_tier)t),
-			   r == 0 ? "available native" : "no", r == 0 ? "" : " ", e.msg);
+		buf_printf(out, "%s %s", sandbox_tier_name((enum sandbox_tier)t),
+			   r == 0 ? "available" : "no");
+		for (const struct sandbox_driver *const *d = sandbox_drivers; r == 0 && *d; d++)
+			if ((*d)->tier == (enum sandbox_tier)t)
+				buf_printf(out, " %s", (*d)->name);
+		buf_printf(out, "%s%s\n", r == 0 ? "" : " ", r == 0 ? "" : e.msg);
 	}
 	return out->fail;
 }
 
 /* ---- ctl of the daemon ---- */
 
-int runtime_ctl_check(const char *line, size_t len, struct err *e)
+static int word_stop(struct runtime *rt, const char *arg, struct err *e)
+{
+	(void)rt, (void)arg, (void)e;
+	kill(getppid(), SIGTERM); /* the parent stops the worker and does not start it again */
+	return 0;
+}
+
+static int word_log(struct runtime *rt, const char *arg, struct err *e)
+{
+	(void)e;
+	enum log_level level = LOG_LEVEL_INFO;
+	log_level_parse(arg, &level);
+	log_init(STDERR_FILENO, level, strcmp(config_str(rt->config, "logging.format"), "json") == 0);
+	return 0;
+}
+
+static int check_level(const char *arg, struct err *e)
 {
 	enum log_level level;
-	char text[64];
-	snprintf(text, sizeof text, "%.*s", (int)(len < 63 ? len : 63), line);
-	if (strcmp(text, "stop") == 0 ||
-	    (strncmp(text, "log ", 4) == 0 && log_level_parse(text + 4, &level) == 0))
-		return 0;
-	return err_set(e, ERR_AGENT_CTL, "unknown command '%s'; one of stop, log LEVEL", text);
+	return log_level_parse(arg, &level) == 0
+		       ? 0
+		       : err_set(e, ERR_AGENT_CTL, "'%s' is no level; one of debug, info, warn, error",
+				 arg);
+}
+
+static int check_nothing(const char *arg, struct err *e)
+{
+	return *arg ? err_set(e, ERR_AGENT_CTL, "nothing may follow, not '%s'", arg) : 0;
+}
+
+static const struct {
+	const char *word;
+	int (*check)(const char *arg, struct err *e);
+	int (*run)(struct runtime *rt, const char *arg, struct err *e);
+} words[] = {
+	{"stop", check_nothing, word_stop},
+	{"log", check_level, word_log},
+};
+
+/* The row of a line, or -errno; arg is what follows the word. */
+static int parse_ctl(const char *line, size_t len, char arg[64], struct err *e)
+{
+	const char *space = memchr(line, ' ', len);
+	size_t n = space ? (size_t)(space - line) : len;
+	snprintf(arg, 64, "%.*s", (int)(space ? (len - n - 1 < 63 ? len - n - 1 : 63) : 0),
+		 space ? space + 1 : "");
+	for (size_t i = 0; i < ARRAY_LEN(words); i++)
+		if (strlen(words[i].word) == n && memcmp(words[i].word, line, n) == 0) {
+			int r = words[i].check(arg, e);
+			return r < 0 ? r : (int)i;
+		}
+	return err_set(e, ERR_AGENT_CTL, "unknown command '%.*s'; one of stop, log LEVEL",
+		       (int)(n < 64 ? n : 64), line);
+}
+
+int runtime_ctl_check(const char *line, size_t len, struct err *e)
+{
+	char arg[64];
+	int r = parse_ctl(line, len, arg, e);
+	return r < 0 ? r : 0;
 }
 
 int runtime_ctl(struct runtime *rt, const struct actor *who, const char *line, size_t len,
 		struct runtime_done done, struct err *e)
 {
-	enum log_level level;
-	char text[64];
-	int r = runtime_ctl_check(line, len, e);
-	if (r == 0)
-		r = runtime_authorize(rt, who, "daemon.control", geteuid(), getegid(), 0600, 2, e);
+	char arg[64];
+	int i = parse_ctl(line, len, arg, e);
+	int r = i < 0 ? i
+		      : runtime_authorize(rt, who, "daemon.control", geteuid(), getegid(), 0600, W_OK, e);
+	if (r >= 0)
+		r = words[i].run(rt, arg, e);
 	if (r < 0)
 		return r;
-	snprintf(text, sizeof text, "%.*s", (int)len, line);
-	if (strcmp(text, "stop") == 0)
-		kill(getppid(), SIGTERM);
-	else if (log_level_parse(text + 4, &level) == 0)
-		log_init(STDERR_FILENO, level, false);
 	done.fn(done.arg, NULL);
 	return 0;
 }

@@ -142,6 +142,10 @@ enum agent_file { AGENT_STDOUT, AGENT_STDERR, AGENT_LOG, AGENT_EVENTS };
 /* Path of the file, absolute; it may not exist yet (then it is empty). */
 int agent_file_path(struct runtime *rt, struct agent *a, enum agent_file f, char *out, size_t cap);
 int runtime_events_path(struct runtime *rt, char *out, size_t cap); /* /symbi/events */
+/* What AGENT_LOG and AGENT_EVENTS begin with. While the file does not exist yet this is all of it: an
+ * agent that never ran needs no file. Empty for the others. */
+int agent_render_head(struct runtime *rt, const struct agent *a, enum agent_file f,
+		      struct buf *out);
 
 /* ---- runs ---- */
 enum run_state { RUN_QUEUED, RUN_RUNNING, RUN_DONE };
@@ -194,7 +198,7 @@ int runtime_render_status(struct runtime *rt, struct buf *out); /* key value; wh
 int runtime_render_health(struct runtime *rt, struct buf *out); /* "ok\n" or what is wrong */
 int runtime_render_tiers(struct runtime *rt, struct buf *out);
 int runtime_ctl(struct runtime *rt, const struct actor *who, const char *line, size_t len,
-		struct runtime_done done, struct err *e); /* reload | stop | log LEVEL */
+		struct runtime_done done, struct err *e); /* stop | log LEVEL */
 int runtime_ctl_check(const char *line, size_t len, struct err *e);
 struct config *runtime_config(struct runtime *rt);
 struct loop *runtime_loop(struct runtime *rt);

@@ -2,72 +2,133 @@
 /* runtime_i.h - the engine's private structs, shared by the files of runtime/. L2; loop thread. */
 #pragma once
 
-#include <jansson.h>
 #include <stdio.h>
-#include <uv.h>
 
 #include "lib/journal.h"
+#include "lib/kv.h"
 #include "lib/map.h"
 #include "lib/mem.h"
+#include "runtime/quota.h"
 #include "runtime/runtime.h"
+#include "runtime/sched.h"
+#include "runtime/timers.h"
 #include "sandbox/sandbox.h"
 
-#define ERRORS_MAX    (256u << 10) /* bytes per uid */
-#define EVENTS_MAX    (64 << 20)   /* bytes before the feed is rotated */
-#define TRIGGERS_MAX  100          /* pending runs of an event-driven agent */
-#define RESTARTS_KEPT 32
+#define RUN_QUEUE_MAX	  10000 /* queued runs of one agent */
+#define TRIGGERS_MAX	  100	/* pending runs of an event-driven agent */
+#define RUN_INPUT_MAX	  (64u << 20)
+#define ERRORS_MAX	  (256u << 10) /* bytes per uid */
+#define EVENTS_ROTATE	  (64 << 20)   /* bytes of the feed before it is moved to events.1 */
+#define EVENT_LINE_MAX	  (16u << 10)
+#define RESTART_DELAY_MS  100 /* doubles with every restart in the window */
+#define RESTART_DELAY_MAX 30000
+#define BACKFILL_DEPTH	  64	/* waiting agents that are looked at behind one that does not fit */
+#define BACKFILL_MS	  10000 /* and none once the first has waited this long */
+#define AGENT_CHUNK	  4096
 
 /* On disk for ever: append only. */
 enum record_type {
-	REC_AGENT_PUT = 1,
-	REC_AGENT_DELETE,
-	REC_AGENT_RENAME,
-	REC_AGENT_ATTR,
-	REC_AGENT_STATE,
-	REC_AGENT_LIMIT,
-	REC_RUN_QUEUED,
+	REC_PUT = 1,
+	REC_DELETE,
+	REC_RENAME,
+	REC_CHOWN,
+	REC_LIMIT,
+	REC_STATE,
+	REC_RUN,
 	REC_RUN_STARTED,
 	REC_RUN_DONE,
+	REC_CTL,
+	REC_DAEMON,
+	REC_STORE,
+	REC_TYPE_COUNT,
+};
+
+/* What a record says; which of these belong to a type is one table in record.c. Strings are borrowed,
+ * NULL when absent. */
+struct facts {
+	enum record_type type;
+	uint64_t seq, time_ms, req;
+	uint32_t serial, run, uid, gid, mode;
+	uint32_t fresh, process; /* booleans */
+	uint32_t state;
+	int64_t pid, exit_code, eno;
+	uint64_t wall_ns, cpu_ns, memory;
+	const char *object;
+	const char *file, *id, *text, *key, *value, *why, *code, *message, *command;
+	struct agent_spec *spec; /* parsed from text already, moved; or NULL */
 };
 
 struct run {
-	struct run *next, *queue_next;
-	struct agent *agent;
+	struct agent *agent; /* NULL once it is deleted or the run is no longer kept */
+	struct runtime *rt;
+	struct run *queue_next; /* of the agent's queue */
 	uint32_t serial, number;
 	unsigned refs;
-	bool main, timed_out, stopping, frozen;
 	enum run_state state;
+	bool process;	/* the process of a persistent agent, no task */
+	bool active;	/* the spawner was asked for it and its end was not seen */
+	bool started;	/* the spawner said that it runs */
+	bool adopting;	/* known from the journal; the spawner has not spoken yet */
+	bool asked_end; /* by us; end_code and end_why say what for */
+	bool frozen;
+	bool saved; /* its end is in the store */
 	pid_t pid;
 	uint64_t queued_ms, started_ms, done_ms;
-	char waits_for[120];
-	uint64_t held_mb;
-	double held_cpu;
-	struct err failure;
+	struct quota_need held;
 	struct sandbox_result result;
+	enum err_code code; /* outcome; ERR_NONE: ended well, or not ended */
+	int eno;
+	char *message;
+	enum err_code end_code;
+	char end_why[96];
 	struct run_waiter *waiters;
-	uv_timer_t *timer;
+	struct rt_timer timer; /* initialization, execution or termination timeout */
+	uint64_t time_left_ms; /* of the timer, while frozen */
+	struct sandbox_usage usage; /* last measured */
+	uint64_t busy_ms;	    /* when it last used processor time or wrote */
+	uint64_t output_seen;
+};
+
+struct agent_live { /* only for agents that have run, wait or are timed */
+	struct agent *agent;
+	struct run **runs; /* kept ones, by number */
+	size_t runs_n, runs_cap;
+	struct run *queue, **queue_end;
+	unsigned queued, running;
+	struct run *process; /* of a persistent agent: queued or running */
+	struct sched_entity turn;
+	uint64_t waiting_since_ms;
+	struct rt_timer timer; /* next start of a scheduled agent, or restart of a process */
+	unsigned restarts, restarts_in_window;
+	uint64_t window_start_ms;
+	bool restart_wanted; /* start its process again when it has ended */
+	bool stop_wanted;
+	int stdin_fd;
+	struct buf log, events; /* lines not yet in their files */
+	struct agent_live *feed_next;
+	bool in_feed;
 };
 
 struct agent {
 	struct runtime *rt;
-	uint32_t serial, next_run;
-	char *name, *file, *text;
-	size_t text_len;
-	char id[37];
+	char *name; /* owned */
+	char *file; /* owned: "greet.yaml" */
+	char *text; /* owned */
+	char *error; /* "CODE sentence", or NULL */
+	char *topic; /* event_driven */
+	struct agent_limits *limits; /* changed by hand, or NULL: the spec's */
+	struct agent_live *live;
+	struct agent *dirty_next;
+	uint64_t mtime_ms, ctime_ms, interval_ms;
+	uint64_t created_ms, created_seq;
+	uint64_t cpu_ns, wall_ns, memory_peak; /* of all ended runs */
+	uint32_t serial, text_len, runs_total, runs_failed;
 	uid_t uid;
 	gid_t gid;
-	mode_t mode;
-	uint64_t mtime_ms, ctime_ms;
-	enum agent_state state;
-	struct agent_spec *spec;
-	char error[420]; /* "CODE sentence" */
-	struct run *runs, **runs_end, *main;
-	unsigned kept, queued, active, restarts;
-	uint64_t restart_times[RESTARTS_KEPT];
-	double vtime;
-	uv_timer_t *timer;
-	int stdin_fd;
-	bool stop_wanted, restart_wanted;
+	uint16_t mode_bits;
+	uint8_t state, mode, tier, priority;
+	bool dirty, has_dir;
+	char id[37];
 };
 
 struct user_errors {
@@ -76,65 +137,177 @@ struct user_errors {
 	struct buf text;
 };
 
+struct dead_key { /* a key to be deleted from the store */
+	struct dead_key *next;
+	char key[40];
+};
+
 struct runtime {
 	struct config *config;
 	struct loop *loop;
 	struct journal *journal;
+	struct kv *kv;
 	struct spawn_client *spawn;
 	struct sandbox_caps caps;
 	char *state_dir, *mount;
-	struct map by_name;
-	struct agent **agents;
-	size_t agents_n, agents_cap, live;
-	uint32_t next_serial;
-	bool replaying, resumed, stopping;
-	struct runtime_done stopped;
-	uv_timer_t *stop_timer;
-	unsigned running, worker_restarts;
-	uint64_t memory_mb_used, boot_ms;
-	double cpu_used, vtime;
-	struct run *queue, **queue_end;
+	/* agents */
+	struct map names;
+	struct agent ***chunks; /* serial / AGENT_CHUNK -> serial % AGENT_CHUNK -> agent */
+	uint32_t *chunk_used;
+	size_t chunks_n;
+	size_t count;
+	uint32_t serial_last;
+	struct agent **topics; /* event-driven agents */
+	size_t topics_n, topics_cap;
+	/* running */
+	struct timers timers;
+	struct quota quota;
+	struct sched sched;
+	unsigned tasks, processes; /* running */
+	bool filling, resyncing;
+	struct rt_timer check_timer; /* health: measures what runs */
+	/* writing */
+	enum journal_class transitions;
+	struct agent *dirty;
+	struct dead_key *dead;
+	size_t dirty_n;
+	struct rt_timer store_timer;
+	bool store_busy;
+	uint64_t store_seq; /* of the mark of the commit under way */
+	/* feed */
 	int events_fd;
-	uint64_t events_seq;
+	uint64_t events_seq, events_size;
+	struct buf events;
+	struct agent_live *feed;
+	uv_prepare_t *turn_end;
 	struct event_sub *subs;
+	struct trigger *triggers, **triggers_end;
+	struct rt_timer trigger_timer;
 	struct user_errors *errors;
+	/* life */
+	bool replaying, resumed, stopping;
+	struct rt_timer stop_timer;
+	struct runtime_done stopped;
+	unsigned worker_restarts;
+	uint64_t boot_ms;
 };
 
-extern const struct actor actor_self;
+extern const struct actor actor_self; /* the daemon */
 extern const struct runtime_done done_nobody;
-extern const struct sandbox_events exec_events;
 
-int record(struct runtime *rt, const struct actor *who, enum record_type type, const char *object,
-	   json_t *body, struct runtime_done done, struct err *e);
+/* ---- record.c ---- */
+/* Journal f and apply it. f->serial and what the type needs must be set; spec is moved (also on
+ * failure). Returns 0 and calls done when it is durable after its class, or -errno. */
+int record(struct runtime *rt, const struct actor *who, struct facts *f, struct runtime_done done,
+	   struct err *e);
 int record_replay(void *arg, const struct journal_record *rec);
 
-struct agent *agent_add(struct runtime *rt, const char *name, uint32_t serial);
-void agent_drop(struct agent *a);
-void agent_dir(const struct agent *a, char *out, size_t cap);
-void agent_log(struct agent *a, const char *text);
-void agent_set_error(struct agent *a, const struct err *e);
+/* ---- fields.c: structs to JSON and bytes by one table ---- */
+enum field_kind { FIELD_U32, FIELD_U64, FIELD_I64, FIELD_BOOL, FIELD_STR, FIELD_STATE };
+struct field {
+	const char *key;
+	enum field_kind kind;
+	size_t at; /* offset in the struct */
+};
+/* ,"key":value for each; strings that are NULL are left out. */
+int fields_json(const struct field *const *list, const void *from, struct buf *out);
+struct json_t;
+void fields_from_json(const struct field *const *list, const struct json_t *obj, void *to);
+/* Tag (index + 1), length, bytes; strings with their NUL, so that they are borrowed when read. */
+int fields_pack(const struct field *table, size_t n, const void *from, struct buf *out);
+int fields_unpack(const struct field *table, size_t n, const void *data, size_t len, void *to);
+
+/* ---- apply: the same live and in replay ---- */
+void agent_apply_put(struct runtime *rt, const struct facts *f);
+void agent_apply_delete(struct agent *a);
+void agent_apply_rename(struct agent *a, const char *file);
+void agent_apply_state(struct agent *a, const struct facts *f);
+void run_apply_queued(struct agent *a, const struct facts *f);
+void run_apply_started(struct agent *a, const struct facts *f);
+void run_apply_done(struct agent *a, const struct facts *f);
+
+/* ---- agent_table.c ---- */
+struct agent *agent_add(struct runtime *rt, uint32_t serial, const char *file);
+void agent_remove(struct agent *a); /* out of the tables, freed; its runs are detached */
+int agent_set_file(struct agent *a, const char *file);
+struct agent_live *agent_live(struct agent *a); /* made when absent */
+void agent_topics_update(struct agent *a);
+void agents_close(struct runtime *rt);
+#define AGENT_DIR_MAX 4200
+void agent_dir(const struct agent *a, char out[AGENT_DIR_MAX]);
+void agent_dir_make(struct agent *a);
+int agent_spec_of(const struct agent *a, struct agent_spec **ret, struct err *e);
+void agent_limits_of(const struct agent *a, const struct agent_spec *s, struct agent_limits *ret);
+void trash(struct runtime *rt, const char *path); /* move away now, remove in the background */
+void trash_empty(struct runtime *rt);
+
+/* ---- agent_fsm.c ---- */
 int agent_move(struct agent *a, enum agent_state to, const char *why);
-void agent_start(struct agent *a);
-void agent_stop(struct agent *a, bool restart);
+void agent_settle(struct agent *a); /* Ready, Running or Waiting, after what runs and waits */
+int agent_state_parse(const char *name, uint32_t *ret);
+void agent_set_error(struct agent *a, const struct err *e);
 
-struct run *run_add(struct agent *a, uint32_t number, bool main);
-void run_remove(struct run *r);
-int run_queue(struct agent *a, const struct actor *who, const char *input, size_t len, bool main,
+/* ---- store.c ---- */
+int store_open(struct runtime *rt, struct err *e);
+void store_dirty(struct agent *a);
+void store_forget(struct runtime *rt, const char *key);
+void store_close(struct runtime *rt); /* writes what is dirty */
+void store_run_key(uint32_t serial, uint32_t run, char out[40]);
+void store_agent_key(uint32_t serial, char out[40]);
+
+/* ---- run.c, run_queue.c ---- */
+struct run *run_make(struct agent *a, uint32_t number, bool process, uint64_t time_ms);
+void run_detach(struct run *r);
+void run_remove_files(struct runtime *rt, const struct run *r);
+int run_queue(struct agent *a, const struct actor *who, const char *input, size_t len, bool process,
 	      struct run **ret, struct err *e);
-void run_done(struct run *r, const struct sandbox_result *res);
-void run_apply_done(struct run *r);
-void sched_kick(struct runtime *rt);
+void run_enqueue(struct run *r);
+void run_dequeue(struct run *r);
+void run_hold(struct run *r); /* take its share although it may not fit: it runs already */
+void run_unhold(struct run *r);
+void run_finish(struct run *r, const struct sandbox_result *res);
+void run_finish_with(struct run *r, enum err_code code, const char *why);
+void run_wake(struct run *r);
+void queue_fill(struct runtime *rt);
+void queue_changed(struct agent *a); /* it was suspended, resumed or changed */
+struct quota_need quota_need_of(const struct agent_limits *l);
+void queue_wait_reason(const struct agent *a, char *out, size_t cap);
+void quota_refresh(struct runtime *rt);
+static inline uint64_t run_id(const struct run *r)
+{
+	return (uint64_t)r->serial << 32 | r->number;
+}
 
-int exec_start(struct run *r, struct err *e);
-void exec_stop(struct run *r);
-void exec_after_restart(struct runtime *rt);
+/* ---- launch.c, process.c, health.c, recover.c ---- */
+extern const struct sandbox_events sandbox_events;
+int run_launch(struct run *r, struct err *e);
+void run_arm(struct run *r); /* execution_timeout */
+/* End it: SIGTERM, and after termination_timeout its whole group is killed. */
+void run_end(struct run *r, enum err_code code, const char *why);
+void run_freeze(struct run *r, bool frozen);
+void limits_changed(struct agent *a); /* tell what runs */
+void process_start(struct agent *a);
+void process_ended(struct agent *a, const struct run *r);
+void agent_begin(struct agent *a); /* what its mode asks for when it is ready */
+void agent_end_all(struct agent *a, enum err_code code, const char *why);
+void health_start(struct runtime *rt);
+void health_measured(struct runtime *rt, struct run *r, const struct sandbox_usage *u);
+void recover(struct runtime *rt);
+void stdin_open(struct agent *a);
+void stdin_close(struct agent *a);
 
-int event_open(struct runtime *rt, struct err *e);
-void event_emit(struct runtime *rt, uint64_t seq, uint64_t time_ms, const char *type,
-		struct agent *about, json_t *more);
-void event_trigger(struct runtime *rt, const char *type, struct agent *about, const char *line,
-		   size_t len);
+/* ---- agent_text.c ---- */
+void render_enforced(const struct runtime *rt, struct buf *out);
 
-uv_timer_t *timer_start(struct runtime *rt, uv_timer_t *t, uint64_t ms, void (*fn)(uv_timer_t *),
-			void *arg);
-void timer_free(uv_timer_t *t);
+/* ---- event.c, trigger.c ---- */
+int events_open(struct runtime *rt, struct err *e);
+void events_close(struct runtime *rt);
+void event_emit(struct runtime *rt, const struct facts *f, struct agent *about, const char *type,
+		const char *more);
+void agent_log(struct agent *a, const char *text);
+void feed_flush(struct runtime *rt);
+void feed_drop(struct agent_live *l);
+void trigger_event(struct runtime *rt, const char *type, const struct agent *about,
+		   const char *line, size_t len);
+void triggers_close(struct runtime *rt);
+void errors_close(struct runtime *rt);

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: MIT */
+/* health.c - every lifecycle.state_check_interval each running process is measured: for usage/, and to
+ * end what has been idle for longer than its idle_timeout. L2; loop thread only. */
+#include <string.h>
+#include <sys/stat.h>
+
+#include "lib/parse.h"
+#include "runtime/runtime_i.h"
+
+#define IDLE_CPU_NS 5000000u /* less than this between two measurements is no work */
+
+static uint64_t output_bytes(const struct run *r)
+{
+	char path[AGENT_DIR_MAX + 32];
+	struct stat st;
+	uint64_t n = 0;
+	for (int i = 0; i < 2; i++) {
+		if (r->process)
+			agent_file_path(r->rt, r->agent, i ? AGENT_STDERR : AGENT_STDOUT, path,
+					sizeof path);
+		else
+			run_file_path(r->rt, r, i ? RUN_STDERR : RUN_OUTPUT, path, sizeof path);
+		n += stat(path, &st) == 0 ? (uint64_t)st.st_size : 0;
+	}
+	return n;
+}
+
+static void end_idle(struct run *r, uint64_t ms)
+{
+	char why[96], t[32];
+	format_duration_ms(ms, t);
+	snprintf(why, sizeof why, "idle_timeout: no output and no work for %s", t);
+	if (r->process)
+		r->agent->live->stop_wanted = true; /* not to be restarted by its policy */
+	run_end(r, r->process ? ERR_NONE : ERR_SCHED_IDLE, why);
+}
+
+void health_measured(struct runtime *rt, struct run *r, const struct sandbox_usage *u)
+{
+	uint64_t now = clock_wall_ms(), out = output_bytes(r);
+	struct agent_spec *s = NULL;
+	struct agent_limits l = {0};
+	(void)rt;
+	if (u->cpu_ns > r->usage.cpu_ns + IDLE_CPU_NS || out != r->output_seen || r->frozen)
+		r->busy_ms = now;
+	uint64_t peak = r->usage.memory_peak_bytes;
+	r->usage = *u;
+	if (peak > r->usage.memory_peak_bytes)
+		r->usage.memory_peak_bytes = peak;
+	r->output_seen = out;
+	if (agent_spec_of(r->agent, &s, NULL) == 0)
+		agent_limits_of(r->agent, s, &l);
+	/* A persistent agent waits for its messages by nature: only an idle_timeout of its own ends it. */
+	bool timed = l.idle_timeout_ms && (!r->process || s->idle_timeout_given || r->agent->limits);
+	agent_spec_free(s);
+	if (timed && !r->asked_end && now - r->busy_ms > l.idle_timeout_ms)
+		end_idle(r, l.idle_timeout_ms);
+}
+
+static void check(void *arg)
+{
+	struct runtime *rt = arg;
+	bool any = false;
+	for (struct agent *a = agent_next(rt, 0); rt->spawn && a; a = agent_next(rt, a->serial))
+		for (size_t i = 0; a->live && a->live->running && i < a->live->runs_n; i++)
+			if (a->live->runs[i]->active) {
+				any = true;
+				sandbox_measure(rt->spawn, run_id(a->live->runs[i]), NULL);
+			}
+	if (any)
+		health_start(rt);
+}
+
+void health_start(struct runtime *rt)
+{
+	if (!rt->check_timer.place)
+		timer_set(&rt->timers, &rt->check_timer,
+			  config_ms(rt->config, "lifecycle.state_check_interval"), check, rt);
+}

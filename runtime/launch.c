@@ -1,0 +1,379 @@
+/* SPDX-License-Identifier: MIT */
+/* launch.c - a run's process: its directory, streams, environment and limits; its timeouts; what the
+ * spawner says of it. L2; loop thread only. */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "lib/log.h"
+#include "lib/metric.h"
+#include "lib/parse.h"
+#include "runtime/runtime_i.h"
+
+#define OWN_VARS 8
+
+/* ---- where it runs and what it is given ---- */
+
+/* Its working directory: the spec's, else one of its own below native_execution.working_directory,
+ * opened in *ret_fd (the caller closes it). */
+static int make_cwd(const struct agent *a, const struct agent_spec *s, char *out, size_t cap,
+		    int *ret_fd, struct err *e)
+{
+	const char *base = config_str(a->rt->config, "native_execution.working_directory");
+	char name[NAME_LEN_MAX + 16];
+	bool foreign = geteuid() == 0 && a->uid != 0;
+	if (s->workdir) {
+		snprintf(out, cap, "%s", s->workdir);
+		return 0;
+	}
+	snprintf(name, sizeof name, "%u-%s", a->uid, a->name);
+	snprintf(out, cap, "%s/%s", base, name);
+	int fd = sandbox_workdir(base, name, foreign ? a->uid : (uid_t)-1,
+				 foreign ? a->gid : (gid_t)-1, e);
+	if (fd < 0)
+		return fd;
+	*ret_fd = fd;
+	return 0;
+}
+
+static int open_out(const char *path)
+{
+	return open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
+}
+
+static void stdin_path(const struct agent *a, char out[AGENT_DIR_MAX + 16])
+{
+	agent_dir(a, out);
+	snprintf(out + strlen(out), 16, "/stdin");
+}
+
+void stdin_open(struct agent *a)
+{
+	char path[AGENT_DIR_MAX + 16];
+	struct agent_live *l = agent_live(a);
+	stdin_path(a, path);
+	if (l->stdin_fd < 0)
+		l->stdin_fd = open(path, O_RDWR | O_NONBLOCK | O_CLOEXEC);
+}
+
+void stdin_close(struct agent *a)
+{
+	if (a->live && a->live->stdin_fd >= 0)
+		close(a->live->stdin_fd);
+	if (a->live)
+		a->live->stdin_fd = -1;
+}
+
+/* The process gets a descriptor for both ways, so that the worker's death is no end of file to it. */
+static int open_fifo(struct agent *a)
+{
+	char path[AGENT_DIR_MAX + 16];
+	stdin_path(a, path);
+	stdin_close(a);
+	unlink(path); /* bytes that its predecessor did not read are not for it */
+	if (mkfifo(path, 0600) < 0)
+		return -1;
+	stdin_open(a);
+	return open(path, O_RDWR | O_CLOEXEC);
+}
+
+static int open_streams(struct run *r, int fds[4], struct err *e)
+{
+	struct runtime *rt = r->rt;
+	struct agent *a = r->agent;
+	char path[AGENT_DIR_MAX + 32];
+	agent_dir_make(a);
+	if (r->process) {
+		fds[0] = open_fifo(a);
+		agent_file_path(rt, a, AGENT_STDOUT, path, sizeof path);
+		fds[1] = open_out(path);
+		agent_file_path(rt, a, AGENT_STDERR, path, sizeof path);
+		fds[2] = open_out(path);
+	} else {
+		run_file_path(rt, r, RUN_INPUT, path, sizeof path);
+		fds[0] = open(path, O_RDONLY | O_CLOEXEC);
+		run_file_path(rt, r, RUN_OUTPUT, path, sizeof path);
+		fds[1] = open_out(path);
+		run_file_path(rt, r, RUN_STDERR, path, sizeof path);
+		fds[2] = open_out(path);
+	}
+	if (fds[0] < 0 || fds[1] < 0 || fds[2] < 0)
+		return err_sys(e, ERR_SYS_IO, errno, "streams of run %u of agent '%s'", r->number,
+			       a->name);
+	return 0;
+}
+
+static struct sandbox_limits limits_of(const struct runtime *rt, const struct agent_limits *l)
+{
+	const struct config *c = rt->config;
+	uint64_t mb = config_u64(c, "native_execution.max_memory_mb");
+	double cores = config_real(c, "native_execution.max_cpu_cores");
+	return (struct sandbox_limits){
+		.memory_bytes = (l->memory_mb < mb ? l->memory_mb : mb) << 20,
+		.cpu_millis = (uint32_t)((l->cpu_cores < cores ? l->cpu_cores : cores) * 1000),
+		.cpu_seconds = (uint32_t)config_u64(c, "native_execution.max_cpu_seconds"),
+		.pids = (uint32_t)config_u64(c, "native_execution.max_processes"),
+		.disk_bytes_per_s = l->disk_io_mbps * 1000000,
+		.net_bytes_per_s = l->network_io_mbps * 1000000 / 8,
+		.file_bytes = config_u64(c, "native_execution.max_output_mb") << 20,
+	};
+}
+
+void limits_changed(struct agent *a)
+{
+	struct agent_spec *s = NULL;
+	struct agent_limits l;
+	if (a->live && a->live->running && agent_spec_of(a, &s, NULL) == 0) {
+		agent_limits_of(a, s, &l);
+		struct sandbox_limits sl = limits_of(a->rt, &l);
+		for (size_t i = 0; i < a->live->runs_n; i++)
+			if (a->live->runs[i]->active)
+				sandbox_set_limits(a->rt->spawn, run_id(a->live->runs[i]), &sl, NULL);
+	}
+	agent_spec_free(s);
+	queue_changed(a);
+}
+
+static void environment(const struct run *r, const struct agent_spec *s, const char *cwd,
+			char (*vars)[4300], const char **env)
+{
+	size_t n = 0;
+	snprintf(vars[n], sizeof vars[n], "PATH=/usr/local/bin:/usr/bin:/bin"), env[n] = vars[n], n++;
+	snprintf(vars[n], sizeof vars[n], "HOME=%s", cwd), env[n] = vars[n], n++;
+	snprintf(vars[n], sizeof vars[n], "LANG=C.UTF-8"), env[n] = vars[n], n++;
+	snprintf(vars[n], sizeof vars[n], "SYMBI_AGENT=%s", r->agent->name), env[n] = vars[n], n++;
+	snprintf(vars[n], sizeof vars[n], "SYMBI_AGENT_ID=%s", r->agent->id), env[n] = vars[n], n++;
+	snprintf(vars[n], sizeof vars[n], "SYMBI_RUN=%u", r->number), env[n] = vars[n], n++;
+	for (char **p = s->env; p && *p; p++)
+		env[n++] = *p;
+	env[n] = NULL;
+}
+
+static int start(struct run *r, const struct agent_spec *s, const char *cwd, const int fds[4],
+		 struct err *e)
+{
+	struct agent *a = r->agent;
+	const struct config *c = r->rt->config;
+	struct agent_limits l;
+	char vars[OWN_VARS][4300];
+	size_t n = 0;
+	while (s->env && s->env[n])
+		n++;
+	autofree const char **env = calloc(n + OWN_VARS, sizeof *env);
+	if (!env)
+		return err_set(e, ERR_SYS_MEMORY, "no memory for the environment");
+	environment(r, s, cwd, vars, env);
+	agent_limits_of(a, s, &l);
+	bool foreign = geteuid() == 0 && a->uid != 0;
+	struct sandbox_spec spec = {
+		.id = run_id(r),
+		.owner = a->name,
+		.argv = (const char *const *)s->argv,
+		.envp = env,
+		.cwd = cwd,
+		.cwd_fd = fds[3] > 0 ? fds[3] : 0,
+		.allow = config_list(c, "native_execution.allowed_executables"),
+		.stdin_fd = fds[0],
+		.stdout_fd = fds[1],
+		.stderr_fd = fds[2],
+		.uid = foreign ? a->uid : (uid_t)-1,
+		.gid = foreign ? a->gid : (gid_t)-1,
+		.limits = limits_of(r->rt, &l),
+		.enforce = config_bool(c, "native_execution.enforce_resource_limits") &&
+			   config_bool(c, "resource.enforcement_enabled"),
+	};
+	return sandbox_start(r->rt->spawn, s->tier, &spec, e);
+}
+
+static void init_timeout(void *arg)
+{
+	run_end(arg, ERR_SCHED_TIMEOUT, "lifecycle.initialization_timeout: it was not started in time");
+}
+
+int run_launch(struct run *r, struct err *e)
+{
+	struct runtime *rt = r->rt;
+	struct agent_spec *s = NULL;
+	char cwd[4200];
+	int fds[4] = {-1, -1, -1, -1};
+	int ret = agent_spec_of(r->agent, &s, e);
+	if (ret == 0)
+		ret = make_cwd(r->agent, s, cwd, sizeof cwd, &fds[3], e);
+	if (ret == 0)
+		ret = open_streams(r, fds, e);
+	if (ret == 0)
+		ret = start(r, s, cwd, fds, e);
+	for (int i = 0; i < 4; i++)
+		if (fds[i] >= 0)
+			close(fds[i]);
+	agent_spec_free(s);
+	if (ret < 0)
+		return ret;
+	timer_set(&rt->timers, &r->timer, config_ms(rt->config, "lifecycle.initialization_timeout"),
+		  init_timeout, r);
+	health_start(rt);
+	metric_add(METRIC_RUNS_STARTED, 1);
+	return 0;
+}
+
+/* ---- time limits and ending ---- */
+
+static void execution_timeout(void *arg)
+{
+	struct run *r = arg;
+	char why[96], t[32];
+	struct agent_spec *s = NULL;
+	struct agent_limits l = {0};
+	if (agent_spec_of(r->agent, &s, NULL) == 0)
+		agent_limits_of(r->agent, s, &l);
+	agent_spec_free(s);
+	uint64_t most = config_u64(r->rt->config, "native_execution.max_execution_time_seconds") * 1000;
+	bool own = l.execution_timeout_ms && l.execution_timeout_ms <= most;
+	format_duration_ms(own ? l.execution_timeout_ms : most, t);
+	snprintf(why, sizeof why, "%s of %s exceeded",
+		 own ? "execution_timeout" : "native_execution.max_execution_time_seconds", t);
+	run_end(r, ERR_SCHED_TIMEOUT, why);
+}
+
+void run_arm(struct run *r)
+{
+	struct agent_spec *s = NULL;
+	struct agent_limits l = {0};
+	timer_clear(&r->rt->timers, &r->timer);
+	if (r->process) /* a persistent agent runs until it is stopped */
+		return;
+	if (agent_spec_of(r->agent, &s, NULL) == 0)
+		agent_limits_of(r->agent, s, &l);
+	agent_spec_free(s);
+	uint64_t ms = l.execution_timeout_ms;
+	uint64_t most = config_u64(r->rt->config, "native_execution.max_execution_time_seconds") * 1000;
+	if (!ms || ms > most)
+		ms = most;
+	uint64_t ran = r->started_ms ? clock_wall_ms() - r->started_ms : 0;
+	timer_set(&r->rt->timers, &r->timer, ran < ms ? ms - ran : 0, execution_timeout, r);
+}
+
+static void kill_now(void *arg)
+{
+	struct run *r = arg;
+	sandbox_kill(r->rt->spawn, run_id(r), NULL);
+}
+
+void run_end(struct run *r, enum err_code code, const char *why)
+{
+	struct runtime *rt = r->rt;
+	if (r->state == RUN_DONE)
+		return;
+	if (!r->active) { /* it never ran */
+		run_finish_with(r, code, why);
+		return;
+	}
+	if (!r->asked_end) {
+		r->asked_end = true;
+		r->end_code = code;
+		snprintf(r->end_why, sizeof r->end_why, "%s", why);
+	}
+	if (r->frozen) /* a frozen process hears no signal */
+		run_freeze(r, false);
+	sandbox_signal(rt->spawn, run_id(r), SIGTERM, NULL);
+	timer_set(&rt->timers, &r->timer, config_ms(rt->config, "lifecycle.termination_timeout"),
+		  kill_now, r);
+}
+
+/* While it is frozen its time does not run. */
+void run_freeze(struct run *r, bool frozen)
+{
+	uint64_t now = clock_mono_ns() / 1000000;
+	struct rt_timer *t = &r->timer;
+	if (r->frozen == frozen)
+		return;
+	r->frozen = frozen;
+	sandbox_freeze(r->rt->spawn, run_id(r), frozen, NULL);
+	if (frozen) {
+		r->time_left_ms = t->place ? (t->at_ms > now ? t->at_ms - now : 0) + 1 : 0;
+		timer_clear(&r->rt->timers, t);
+	} else if (r->time_left_ms && !r->asked_end) {
+		timer_set(&r->rt->timers, t, r->time_left_ms - 1, t->fn, r);
+	}
+	r->busy_ms = clock_wall_ms();
+}
+
+/* ---- what the spawner says ---- */
+
+static struct run *run_of(struct runtime *rt, uint64_t id)
+{
+	struct agent *a = agent_by_serial(rt, id >> 32);
+	return a ? run_find(rt, a, (uint32_t)id) : NULL;
+}
+
+static void on_started(void *arg, uint64_t id, pid_t pid)
+{
+	struct runtime *rt = arg;
+	struct run *r = run_of(rt, id);
+	if (!r || r->state == RUN_DONE) { /* deleted meanwhile */
+		sandbox_kill(rt->spawn, id, NULL);
+		return;
+	}
+	if (r->adopting) {
+		r->adopting = false;
+		run_hold(r);
+	}
+	struct facts f = {.type = REC_RUN_STARTED, .object = r->agent->name, .serial = r->serial,
+			  .run = r->number, .pid = pid};
+	if (!r->started || r->pid != pid)
+		record(rt, &actor_self, &f, done_nobody, NULL);
+	r->started = true;
+	r->pid = pid;
+	r->busy_ms = clock_wall_ms();
+	if (r->asked_end)
+		return;
+	run_arm(r);
+	if (r->agent->state == AGENT_SUSPENDED)
+		run_freeze(r, true);
+	else
+		agent_settle(r->agent);
+}
+
+static void on_ended(void *arg, uint64_t id, const struct sandbox_result *result)
+{
+	struct runtime *rt = arg;
+	struct run *r = run_of(rt, id);
+	if (r && r->state != RUN_DONE) {
+		if (r->adopting) {
+			r->adopting = false;
+			run_hold(r);
+		}
+		run_finish(r, result);
+	}
+	sandbox_ack(rt->spawn, id, NULL); /* after its record: the spawner remembers until then */
+	queue_fill(rt);
+	if (rt->stopping && rt->tasks + rt->processes == 0 && rt->stop_timer.place)
+		timer_set(&rt->timers, &rt->stop_timer, 0, rt->stop_timer.fn, rt);
+}
+
+static void on_lost(void *arg)
+{
+	struct runtime *rt = arg;
+	log_error("spawn.lost", NULL);
+	for (struct agent *a = agent_next(rt, 0); a; a = agent_next(rt, a->serial))
+		for (size_t i = 0; a->live && i < a->live->runs_n; i++)
+			if (a->live->runs[i]->active)
+				run_finish(a->live->runs[i],
+					   &(struct sandbox_result){.end = END_LOST});
+	spawn_client_close(take_ptr(rt->spawn));
+}
+
+static void on_measured(void *arg, uint64_t id, const struct sandbox_usage *u)
+{
+	struct runtime *rt = arg;
+	struct run *r = run_of(rt, id);
+	if (r && r->active)
+		health_measured(rt, r, u);
+}
+
+const struct sandbox_events sandbox_events = {
+	.started = on_started, .ended = on_ended, .lost = on_lost, .measured = on_measured};
