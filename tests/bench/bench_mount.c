@@ -16,16 +16,17 @@
 #include "tests/bench/measure.h"
 #include "tests/bench/server.h"
 
-#define ROUNDS	    10
+#define ROUNDS      10
 #define ROUND_NS    60000000u
-#define NAMES	    900 /* looked up in turn, so that 10 ms have passed before one comes again */
-#define COUNTED	    200 /* operations whose requests are counted */
+#define NAMES       900 /* looked up in turn, so that 10 ms have passed before one comes again */
+#define COUNTED     200 /* operations whose requests are counted */
 #define NAME_AGE_US 15000
 
 static struct server ours, minimal;
 static struct disk disk;
-static int dirs[NAMES], minimal_dir; /* O_PATH descriptors of agents/NAME, and of the floor's root */
-static int held, minimal_held;	     /* question files that stay open */
+static int dirs[NAMES],
+	minimal_dir;           /* O_PATH descriptors of agents/NAME, and of the floor's root */
+static int held, minimal_held; /* question files that stay open */
 static unsigned serial;
 
 /* ---- operations: each does one, i counts them ---- */
@@ -246,14 +247,22 @@ struct row {
 static const struct row rows[] = {
 	{"read version (open, read, close)", ours_version, {floor_read}, GOAL_RATIO_MAX, 0.7, 0},
 	{"read status", ours_status, {floor_read}, GOAL_RATIO_MAX, 0.7, 0},
-	{"read agents/NAME/status, name not cached", ours_read_new, {floor_read_at}, GOAL_RATIO_MAX,
-	 0.7, 0},
+	{"read agents/NAME/status, name not cached",
+	 ours_read_new,
+	 {floor_read_at},
+	 GOAL_RATIO_MAX,
+	 0.7,
+	 0},
 	{"stat agents/NAME/status, name not cached", ours_stat_new, {floor_stat}, GOAL_NONE, 0, 1},
 	{"write a command (ctl)", ours_command, {floor_write}, GOAL_RATIO_MAX, 1, 0},
 	{"ask and answer (agents/.check)", ours_ask, {floor_ask}, GOAL_OURS_MAX, 75, 0},
 	{"ask and answer, descriptor held", ours_ask_held, {floor_ask_held}, GOAL_OURS_MAX, 75, 0},
-	{"create an agent, durable (+ fdatasync)", ours_create, {floor_create, floor_commit},
-	 GOAL_RATIO_MAX, 1.5, 0},
+	{"create an agent, durable (+ fdatasync)",
+	 ours_create,
+	 {floor_create, floor_commit},
+	 GOAL_RATIO_MAX,
+	 1.5,
+	 0},
 	{"run true and read its answer (posix_spawn)", ours_run, {floor_spawn}, GOAL_NONE, 0, 0},
 };
 
@@ -316,7 +325,8 @@ static void measure(const struct row *r, double work)
 	}
 	double bound = r->goal == GOAL_OURS_MAX ? r->bound + work : r->bound;
 	figure_print(&(struct figure){r->what, "us", samples_median(&a),
-				      samples_median(&b[0]) + samples_median(&b[1]), r->goal, bound});
+				      samples_median(&b[0]) + samples_median(&b[1]), r->goal,
+				      bound});
 	char what[100];
 	snprintf(what, sizeof what, "  requests for it");
 	figure_print(&(struct figure){what, "requests", requests_of(r->ours), 0,

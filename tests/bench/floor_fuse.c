@@ -24,7 +24,8 @@ static atomic_uint made;
 
 static int attr_of(fuse_ino_t ino, struct stat *st)
 {
-	bool dir = ino == ROOT || ino == DIR_INO || (ino >= FIRST_NAME && ino < FIRST_NEW && ino % 2);
+	bool dir = ino == ROOT || ino == DIR_INO ||
+		   (ino >= FIRST_NAME && ino < FIRST_NEW && ino % 2);
 	*st = (struct stat){.st_ino = ino, .st_nlink = dir ? 2 : 1};
 	st->st_mode = dir ? S_IFDIR | 0755 : S_IFREG | 0644;
 	return 0;
@@ -37,8 +38,8 @@ static void name_of(unsigned i, char out[32])
 
 static fuse_ino_t find(fuse_ino_t parent, const char *name)
 {
-	static const char *const top[] = {[HELLO] = "hello", [SINK] = "sink", [ASK] = "ask",
-					  [DIR_INO] = "dir"};
+	static const char *const top[] = {
+		[HELLO] = "hello", [SINK] = "sink", [ASK] = "ask", [DIR_INO] = "dir"};
 	char made_name[32];
 	unsigned n;
 	if (parent == ROOT)
@@ -155,9 +156,16 @@ static void do_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
 }
 
 static const struct fuse_lowlevel_ops ops = {
-	.lookup = do_lookup, .getattr = do_getattr, .setattr = do_setattr, .open = do_open,
-	.read = do_read,     .write = do_write,	    .flush = do_flush,	   .release = do_release,
-	.create = do_create, .readdir = do_readdir,
+	.lookup = do_lookup,
+	.getattr = do_getattr,
+	.setattr = do_setattr,
+	.open = do_open,
+	.read = do_read,
+	.write = do_write,
+	.flush = do_flush,
+	.release = do_release,
+	.create = do_create,
+	.readdir = do_readdir,
 };
 
 int main(int argc, char **argv)

@@ -74,8 +74,11 @@ static void print_value(double v, const char *unit)
 	else if (strcmp(unit, "/s") == 0)
 		printf("%.0f /s", v);
 	else
-		printf(v < 0.1 ? "%.3f %s" : v < 10 ? "%.2f %s" : v < 1000 ? "%.1f %s" : "%.0f %s", v,
-		       unit);
+		printf(v < 0.1    ? "%.3f %s"
+		       : v < 10   ? "%.2f %s"
+		       : v < 1000 ? "%.1f %s"
+				  : "%.0f %s",
+		       v, unit);
 }
 
 static void print_goal(const struct figure *f, double ratio)
@@ -115,7 +118,8 @@ void disk_open(struct disk *d, const char *dir)
 	static const char zeros[1 << 16];
 	char path[4096];
 	snprintf(path, sizeof path, "%s/floor.disk", dir);
-	*d = (struct disk){.fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600), .size = DISK_BYTES};
+	*d = (struct disk){.fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600),
+			   .size = DISK_BYTES};
 	for (uint64_t at = 0; d->fd >= 0 && at < d->size; at += sizeof zeros)
 		if (pwrite(d->fd, zeros, sizeof zeros, (off_t)at) != sizeof zeros)
 			die("%s", path);

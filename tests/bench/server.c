@@ -107,8 +107,8 @@ void symbid_start(struct server *d, const struct scratch *s, const char *name)
 	if (pipe(p) < 0 || fcntl(p[0], F_SETFD, FD_CLOEXEC) < 0)
 		die("pipe");
 	snprintf(fd, sizeof fd, "%d", p[1]);
-	char *argv[] = {program,    "--mount",	d->mount, "--state",	    d->state, "--config",
-			config, "--ready-fd", fd,	  "--allow-native", NULL};
+	char *argv[] = {program, "--mount",    d->mount, "--state",        d->state, "--config",
+			config,  "--ready-fd", fd,       "--allow-native", NULL};
 	uint64_t begin = now_ns();
 	d->pid = start(argv);
 	close(p[1]);

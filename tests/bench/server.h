@@ -19,7 +19,7 @@ struct server { /* a program that serves a mount */
 	pid_t pid;
 	char mount[PATH_MAX / 2];
 	char state[PATH_MAX / 2]; /* symbid only */
-	uint64_t ready_ns; /* from its start until it answered */
+	uint64_t ready_ns;        /* from its start until it answered */
 };
 
 /* Programs lie beside the benchmark: ../bin/symbid, ./floor_fuse. `name` is the directory's below s;
@@ -27,8 +27,8 @@ struct server { /* a program that serves a mount */
  * be measured. Agents of tier None may run true, sh and cat. */
 void symbid_start(struct server *d, const struct scratch *s, const char *name);
 void floor_start(struct server *d, const struct scratch *s, unsigned names);
-void server_stop(struct server *d);          /* SIGTERM, wait, detach the mount if it is still there */
-void server_kill(struct server *d);          /* SIGKILL to a symbid's parent and worker at once */
+void server_stop(struct server *d); /* SIGTERM, wait, detach the mount if it is still there */
+void server_kill(struct server *d); /* SIGKILL to a symbid's parent and worker at once */
 pid_t symbid_pid(const struct server *d, const char *key); /* "pid", "worker_pid" of MOUNT/status */
 
 /* Value of a metric of MOUNT/metrics, by its whole name. */
