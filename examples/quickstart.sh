@@ -56,7 +56,11 @@ if [ -z "$bin" ]; then
     fail "the build failed; build/quickstart.log has all of it"
   fi
 fi
-[ -e /dev/fuse ] || fail "there is no /dev/fuse: load the module (modprobe fuse), or give the container --device /dev/fuse and CAP_SYS_ADMIN"
+if [ ! -e /dev/fuse ]; then
+  fail "there is no /dev/fuse: load the module (modprobe fuse), or give the container --device /dev/fuse and CAP_SYS_ADMIN"
+elif [ ! -r /dev/fuse ] || [ ! -w /dev/fuse ]; then
+  fail "/dev/fuse is closed to you; udev opens it on most machines, here root has to: chmod 666 /dev/fuse"
+fi
 
 say "the daemon. --allow-native: this release has no sandbox driver yet, so agents run as plain processes of yours"
 if "$bin/symbi" status ${mount:+--mount "$mount"} >/dev/null 2>&1; then

@@ -79,6 +79,10 @@ static int receive_fd(int sock)
 static int mount_as_user(const char *dir, int *ret_fd, struct err *e)
 {
 	int sv[2], status = 0;
+	if (access("/dev/fuse", R_OK | W_OK) < 0)
+		return err_sys(e, ERR_SYS_IO, errno,
+			       "'/dev/fuse' cannot be used by this user (as root: modprobe fuse; "
+			       "chmod 666 /dev/fuse)");
 	if (socketpair(AF_UNIX, SOCK_STREAM, 0, sv) < 0)
 		return err_sys(e, ERR_SYS_IO, errno, "socketpair");
 	autoclose int ours = sv[0], theirs = sv[1];
@@ -101,7 +105,7 @@ static int mount_as_user(const char *dir, int *ret_fd, struct err *e)
 		return err_set(e, ERR_SYS_IO, "fusermount3 could not mount on '%s'%s", dir,
 			       WIFEXITED(status) && WEXITSTATUS(status) == 127
 				       ? ": it is not installed (apt-get install fuse3)"
-				       : "; see its message above");
+				       : "; its message is in the daemon's log");
 	*ret_fd = fd;
 	return 0;
 }

@@ -4,7 +4,7 @@
 set -eu
 cd "${SYMBI_SOURCE_DIR:-$(dirname "$0")/../..}"
 bin=${SYMBI_BIN_DIR:-build/release/bin}
-[ -w /dev/fuse ] || command -v fusermount3 >/dev/null || { echo "neither /dev/fuse nor fusermount3 can be used here"; exit 77; }
+[ -r /dev/fuse ] && [ -w /dev/fuse ] || { echo "/dev/fuse cannot be used by this user"; exit 77; }
 dir=$(mktemp -d)
 args=(--mount "$dir/m" --state "$dir/s" --bin "$bin")
 trap 'examples/quickstart.sh --stop "${args[@]}" >/dev/null 2>&1 || :; rm -rf --one-file-system "$dir"' EXIT
