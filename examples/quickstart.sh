@@ -60,6 +60,8 @@ if [ ! -e /dev/fuse ]; then
   fail "there is no /dev/fuse: load the module (modprobe fuse), or give the container --device /dev/fuse and CAP_SYS_ADMIN"
 elif [ ! -r /dev/fuse ] || [ ! -w /dev/fuse ]; then
   fail "/dev/fuse is closed to you; udev opens it on most machines, here root has to: chmod 666 /dev/fuse"
+elif [ "$(id -u)" != 0 ] && [ ! -e /etc/mtab ]; then
+  fail "there is no /etc/mtab, without which fusermount3 cannot unmount; as root: ln -s ../proc/self/mounts /etc/mtab"
 fi
 
 say "the daemon. --allow-native: this release has no sandbox driver yet, so agents run as plain processes of yours"

@@ -5,6 +5,7 @@ set -eu
 cd "${SYMBI_SOURCE_DIR:-$(dirname "$0")/../..}"
 bin=${SYMBI_BIN_DIR:-build/release/bin}
 [ -r /dev/fuse ] && [ -w /dev/fuse ] || { echo "/dev/fuse cannot be used by this user"; exit 77; }
+[ "$(id -u)" = 0 ] || [ -e /etc/mtab ] || { echo "fusermount3 cannot unmount without /etc/mtab"; exit 77; }
 dir=$(mktemp -d)
 args=(--mount "$dir/m" --state "$dir/s" --bin "$bin")
 trap 'examples/quickstart.sh --stop "${args[@]}" >/dev/null 2>&1 || :; rm -rf --one-file-system "$dir"' EXIT
