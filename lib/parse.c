@@ -112,9 +112,10 @@ static bool duration_part(const char **s, bool last_may_be_bare, uint64_t *sum)
 		    strncmp(*s + n, units_ms[i].unit, letters) != 0 ||
 		    (letters == 0 && !last_may_be_bare))
 			continue;
-		if (parse_u64(digits, 0, UINT32_MAX, &v, NULL) < 0)
+		if (parse_u64(digits, 0, UINT64_MAX, &v, NULL) < 0 ||
+		    __builtin_mul_overflow(v, units_ms[i].ms, &v) ||
+		    __builtin_add_overflow(*sum, v, sum))
 			return false;
-		*sum += v * units_ms[i].ms;
 		*s += n + letters;
 		return true;
 	}
