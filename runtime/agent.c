@@ -179,6 +179,7 @@ void agent_apply_put(struct runtime *rt, const struct facts *f)
 	char *text = strdup(f->text ? f->text : "");
 	if (!text || (!a && !(a = agent_add(rt, f->serial, f->file))))
 		abort(); /* journalled; memory that differs from the journal must not serve */
+	agent_spec_drop(a);
 	free(a->text);
 	a->text = text;
 	a->text_len = (uint32_t)strlen(text);

@@ -76,6 +76,8 @@ void agent_settle(struct agent *a)
 		to = AGENT_RUNNING;
 	else if (l && l->queued)
 		to = AGENT_WAITING;
+	else
+		agent_spec_drop(a);
 	if (now == to || (now != AGENT_READY && now != AGENT_RUNNING && now != AGENT_WAITING))
 		return;
 	if (to == AGENT_WAITING)

@@ -141,6 +141,7 @@ static void live_free(struct agent *a)
 	timer_clear(&a->rt->timers, &l->timer);
 	stdin_close(a);
 	feed_drop(l);
+	agent_spec_free(l->spec);
 	buf_done(&l->log);
 	buf_done(&l->events);
 	free(l->runs);
@@ -289,9 +290,24 @@ int agent_spec_of(const struct agent *a, struct agent_spec **ret, struct err *e)
 	return r < 0 ? err_wrap(e, "spec of agent '%s'", a->name) : 0;
 }
 
-void agent_limits_of(const struct agent *a, const struct agent_spec *s, struct agent_limits *ret)
+const struct agent_spec *agent_spec_get(struct agent *a, struct err *e)
 {
-	*ret = a->limits ? *a->limits : s->limits;
+	struct agent_live *l = agent_live(a);
+	if (!l->spec && agent_spec_of(a, &l->spec, e) < 0)
+		return NULL;
+	return l->spec;
+}
+
+void agent_spec_drop(struct agent *a)
+{
+	if (a->live)
+		agent_spec_free(take_ptr(a->live->spec));
+}
+
+struct agent_limits agent_limits_of(struct agent *a)
+{
+	const struct agent_spec *s = a->limits ? NULL : agent_spec_get(a, NULL);
+	return a->limits ? *a->limits : s ? s->limits : (struct agent_limits){0};
 }
 
 /* ---- its directory on disk, made when there is something to keep in it ---- */

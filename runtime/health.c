@@ -38,8 +38,6 @@ static void end_idle(struct run *r, uint64_t ms)
 void health_measured(struct runtime *rt, struct run *r, const struct sandbox_usage *u)
 {
 	uint64_t now = clock_wall_ms(), out = output_bytes(r);
-	struct agent_spec *s = NULL;
-	struct agent_limits l = {0};
 	(void)rt;
 	if (u->cpu_ns > r->usage.cpu_ns + IDLE_CPU_NS || out != r->output_seen || r->frozen)
 		r->busy_ms = now;
@@ -48,11 +46,11 @@ void health_measured(struct runtime *rt, struct run *r, const struct sandbox_usa
 	if (peak > r->usage.memory_peak_bytes)
 		r->usage.memory_peak_bytes = peak;
 	r->output_seen = out;
-	if (agent_spec_of(r->agent, &s, NULL) == 0)
-		agent_limits_of(r->agent, s, &l);
+	const struct agent_spec *s = agent_spec_get(r->agent, NULL);
+	struct agent_limits l = agent_limits_of(r->agent);
 	/* A persistent agent waits for its messages by nature: only an idle_timeout of its own ends it. */
-	bool timed = l.idle_timeout_ms && (!r->process || s->idle_timeout_given || r->agent->limits);
-	agent_spec_free(s);
+	bool timed = l.idle_timeout_ms &&
+		     (!r->process || r->agent->limits || (s && s->idle_timeout_given));
 	if (timed && !r->asked_end && now - r->busy_ms > l.idle_timeout_ms)
 		end_idle(r, l.idle_timeout_ms);
 }
@@ -60,14 +58,9 @@ void health_measured(struct runtime *rt, struct run *r, const struct sandbox_usa
 static void check(void *arg)
 {
 	struct runtime *rt = arg;
-	bool any = false;
-	for (struct agent *a = agent_next(rt, 0); rt->spawn && a; a = agent_next(rt, a->serial))
-		for (size_t i = 0; a->live && a->live->running && i < a->live->runs_n; i++)
-			if (a->live->runs[i]->active) {
-				any = true;
-				sandbox_measure(rt->spawn, run_id(a->live->runs[i]), NULL);
-			}
-	if (any)
+	for (struct run *r = rt->active; r && rt->spawn; r = r->active_next)
+		sandbox_measure(rt->spawn, run_id(r), NULL);
+	if (rt->active)
 		health_start(rt);
 }
 

@@ -40,9 +40,13 @@ static int make_cwd(const struct agent *a, const struct agent_spec *s, char *out
 	return 0;
 }
 
-static int open_out(const char *path)
+/* The owner's, so that a program may open its /dev/stdout; the directory above stays closed. */
+static int open_out(const struct agent *a, const char *path)
 {
-	return open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
+	int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (fd >= 0 && geteuid() == 0 && a->uid != 0 && fchown(fd, a->uid, a->gid) < 0)
+		close(take_fd(&fd));
+	return fd;
 }
 
 static void stdin_path(const struct agent *a, char out[AGENT_DIR_MAX + 16])
@@ -90,16 +94,16 @@ static int open_streams(struct run *r, int fds[4], struct err *e)
 	if (r->process) {
 		fds[0] = open_fifo(a);
 		agent_file_path(rt, a, AGENT_STDOUT, path, sizeof path);
-		fds[1] = open_out(path);
+		fds[1] = open_out(a, path);
 		agent_file_path(rt, a, AGENT_STDERR, path, sizeof path);
-		fds[2] = open_out(path);
+		fds[2] = open_out(a, path);
 	} else {
 		run_file_path(rt, r, RUN_INPUT, path, sizeof path);
 		fds[0] = open(path, O_RDONLY | O_CLOEXEC);
 		run_file_path(rt, r, RUN_OUTPUT, path, sizeof path);
-		fds[1] = open_out(path);
+		fds[1] = open_out(a, path);
 		run_file_path(rt, r, RUN_STDERR, path, sizeof path);
-		fds[2] = open_out(path);
+		fds[2] = open_out(a, path);
 	}
 	if (fds[0] < 0 || fds[1] < 0 || fds[2] < 0)
 		return err_sys(e, ERR_SYS_IO, errno, "streams of run %u of agent '%s'", r->number,
@@ -125,16 +129,13 @@ static struct sandbox_limits limits_of(const struct runtime *rt, const struct ag
 
 void limits_changed(struct agent *a)
 {
-	struct agent_spec *s = NULL;
-	struct agent_limits l;
-	if (a->live && a->live->running && agent_spec_of(a, &s, NULL) == 0) {
-		agent_limits_of(a, s, &l);
+	if (a->live && a->live->running) {
+		struct agent_limits l = agent_limits_of(a);
 		struct sandbox_limits sl = limits_of(a->rt, &l);
 		for (size_t i = 0; i < a->live->runs_n; i++)
 			if (a->live->runs[i]->active)
 				sandbox_set_limits(a->rt->spawn, run_id(a->live->runs[i]), &sl, NULL);
 	}
-	agent_spec_free(s);
 	queue_changed(a);
 }
 
@@ -158,7 +159,7 @@ static int start(struct run *r, const struct agent_spec *s, const char *cwd, con
 {
 	struct agent *a = r->agent;
 	const struct config *c = r->rt->config;
-	struct agent_limits l;
+	struct agent_limits l = agent_limits_of(a);
 	char vars[OWN_VARS][4300];
 	size_t n = 0;
 	while (s->env && s->env[n])
@@ -167,7 +168,6 @@ static int start(struct run *r, const struct agent_spec *s, const char *cwd, con
 	if (!env)
 		return err_set(e, ERR_SYS_MEMORY, "no memory for the environment");
 	environment(r, s, cwd, vars, env);
-	agent_limits_of(a, s, &l);
 	bool foreign = geteuid() == 0 && a->uid != 0;
 	struct sandbox_spec spec = {
 		.id = run_id(r),
@@ -197,10 +197,10 @@ static void init_timeout(void *arg)
 int run_launch(struct run *r, struct err *e)
 {
 	struct runtime *rt = r->rt;
-	struct agent_spec *s = NULL;
+	const struct agent_spec *s = agent_spec_get(r->agent, e);
 	char cwd[4200];
 	int fds[4] = {-1, -1, -1, -1};
-	int ret = agent_spec_of(r->agent, &s, e);
+	int ret = s ? 0 : -EINVAL;
 	if (ret == 0)
 		ret = make_cwd(r->agent, s, cwd, sizeof cwd, &fds[3], e);
 	if (ret == 0)
@@ -210,7 +210,6 @@ int run_launch(struct run *r, struct err *e)
 	for (int i = 0; i < 4; i++)
 		if (fds[i] >= 0)
 			close(fds[i]);
-	agent_spec_free(s);
 	if (ret < 0)
 		return ret;
 	timer_set(&rt->timers, &r->timer, config_ms(rt->config, "lifecycle.initialization_timeout"),
@@ -226,11 +225,7 @@ static void execution_timeout(void *arg)
 {
 	struct run *r = arg;
 	char why[96], t[32];
-	struct agent_spec *s = NULL;
-	struct agent_limits l = {0};
-	if (agent_spec_of(r->agent, &s, NULL) == 0)
-		agent_limits_of(r->agent, s, &l);
-	agent_spec_free(s);
+	struct agent_limits l = agent_limits_of(r->agent);
 	uint64_t most = config_u64(r->rt->config, "native_execution.max_execution_time_seconds") * 1000;
 	bool own = l.execution_timeout_ms && l.execution_timeout_ms <= most;
 	format_duration_ms(own ? l.execution_timeout_ms : most, t);
@@ -241,15 +236,10 @@ static void execution_timeout(void *arg)
 
 void run_arm(struct run *r)
 {
-	struct agent_spec *s = NULL;
-	struct agent_limits l = {0};
 	timer_clear(&r->rt->timers, &r->timer);
 	if (r->process) /* a persistent agent runs until it is stopped */
 		return;
-	if (agent_spec_of(r->agent, &s, NULL) == 0)
-		agent_limits_of(r->agent, s, &l);
-	agent_spec_free(s);
-	uint64_t ms = l.execution_timeout_ms;
+	uint64_t ms = agent_limits_of(r->agent).execution_timeout_ms;
 	uint64_t most = config_u64(r->rt->config, "native_execution.max_execution_time_seconds") * 1000;
 	if (!ms || ms > most)
 		ms = most;
@@ -359,12 +349,9 @@ static void on_lost(void *arg)
 {
 	struct runtime *rt = arg;
 	log_error("spawn.lost", NULL);
-	for (struct agent *a = agent_next(rt, 0); a; a = agent_next(rt, a->serial))
-		for (size_t i = 0; a->live && i < a->live->runs_n; i++)
-			if (a->live->runs[i]->active)
-				run_finish(a->live->runs[i],
-					   &(struct sandbox_result){.end = END_LOST});
-	spawn_client_close(take_ptr(rt->spawn));
+	spawn_client_close(take_ptr(rt->spawn)); /* before: nothing may be started anew */
+	while (rt->active)
+		run_finish(rt->active, &(struct sandbox_result){.end = END_LOST});
 }
 
 static void on_measured(void *arg, uint64_t id, const struct sandbox_usage *u)

@@ -33,6 +33,8 @@ static void on_interval(void *arg)
 {
 	struct agent *a = arg;
 	struct err e = {0};
+	if (a->rt->stopping)
+		return;
 	arm_interval(a);
 	/* A run that takes longer than its interval is not overtaken by the next. */
 	if (!a->live->running && !a->live->queued && a->state == AGENT_READY &&
@@ -91,7 +93,6 @@ static bool restart_later(struct agent *a, const struct agent_spec *s, bool fail
 void process_ended(struct agent *a, const struct run *r)
 {
 	struct agent_live *l = a->live;
-	struct agent_spec *s = NULL;
 	bool failed = r->code != ERR_NONE;
 	stdin_close(a);
 	if (a->state == AGENT_TERMINATING) {
@@ -114,9 +115,9 @@ void process_ended(struct agent *a, const struct run *r)
 		return;
 	}
 	agent_move(a, failed ? AGENT_FAILED : AGENT_READY, failed && r->message ? r->message : "ended");
-	if (a->mode == MODE_PERSISTENT && agent_spec_of(a, &s, NULL) == 0)
+	const struct agent_spec *s = a->mode == MODE_PERSISTENT ? agent_spec_get(a, NULL) : NULL;
+	if (s)
 		restart_later(a, s, failed);
-	agent_spec_free(s);
 }
 
 void agent_end_all(struct agent *a, enum err_code code, const char *why)

@@ -201,10 +201,9 @@ void run_wake(struct run *r) /* the caller holds a reference */
 
 /* ---- queueing ---- */
 
-static int may_queue(struct agent *a, const struct agent_spec *s, struct err *e)
+static int may_queue(struct agent *a, struct err *e)
 {
 	struct runtime *rt = a->rt;
-	struct agent_limits l;
 	char why[120];
 	if (rt->stopping)
 		return err_set(e, ERR_SYS_STOPPING, "the daemon is stopping");
@@ -214,7 +213,9 @@ static int may_queue(struct agent *a, const struct agent_spec *s, struct err *e)
 	if (a->live && a->live->queued >= RUN_QUEUE_MAX)
 		return err_set(e, ERR_SCHED_FAILED, "%d runs of agent '%s' wait already", RUN_QUEUE_MAX,
 			       a->name);
-	agent_limits_of(a, s, &l);
+	if (!agent_spec_get(a, e))
+		return -EINVAL;
+	struct agent_limits l = agent_limits_of(a);
 	struct quota_need need = quota_need_of(&l);
 	if (!quota_possible(&rt->quota, &need, why, sizeof why))
 		return err_set(e, ERR_RESOURCE_SHORT, "agent '%s' can never run here: %s", a->name, why);
@@ -224,14 +225,10 @@ static int may_queue(struct agent *a, const struct agent_spec *s, struct err *e)
 int run_queue(struct agent *a, const struct actor *who, const char *input, size_t len, bool process,
 	      struct run **ret, struct err *e)
 {
-	struct agent_spec *s = NULL;
 	uint32_t number = a->runs_total + 1;
 	if (len > RUN_INPUT_MAX)
 		return err_set(e, ERR_RESOURCE_TOO_BIG, "an input has at most %u bytes", RUN_INPUT_MAX);
-	int r = agent_spec_of(a, &s, e);
-	if (r == 0)
-		r = may_queue(a, s, e);
-	agent_spec_free(s);
+	int r = may_queue(a, e);
 	if (r == 0 && !process)
 		r = save_input(a, number, input, len, e);
 	struct facts f = {.type = REC_RUN, .object = a->name, .serial = a->serial, .run = number,

@@ -25,19 +25,28 @@ static void say(struct run *r, enum err_code code, int eno, char **msg, const ch
 static void say_why(struct run *r, const struct sandbox_result *res, char **msg)
 {
 	unsigned n = r->number;
+	char limit[120] = "";
+	if (res->pids_refused)
+		snprintf(limit, sizeof limit, " after native_execution.max_processes refused it %llu "
+			 "processes", (unsigned long long)res->pids_refused);
+	else if (res->oom_kills)
+		snprintf(limit, sizeof limit, " after memory_mb ended %llu of its processes",
+			 (unsigned long long)res->oom_kills);
 	if (r->asked_end) {
-		say(r, r->end_code, 0, msg, "run %u: %s", n, r->end_why);
+		say(r, r->end_code, 0, msg, "run %u: %s%s", n, r->end_why, limit);
 		return;
 	}
 	switch (res->end) {
 	case END_EXITED:
 		if (res->code)
-			say(r, ERR_AGENT_FAILED, 0, msg, "run %u: exit code %d", n, res->code);
+			say(r, limit[0] ? ERR_RESOURCE_SHORT : ERR_AGENT_FAILED, 0, msg,
+			    "run %u: exit code %d%s", n, res->code, limit);
 		break;
 	case END_SIGNALED:
 	case END_KILLED:
-		say(r, ERR_AGENT_FAILED, 0, msg, "run %u: ended by signal %d (SIG%s)", n, res->code,
-		    sigabbrev_np(res->code) ? sigabbrev_np(res->code) : "?");
+		say(r, limit[0] ? ERR_RESOURCE_SHORT : ERR_AGENT_FAILED, 0, msg,
+		    "run %u: ended by signal %d (SIG%s)%s", n, res->code,
+		    sigabbrev_np(res->code) ? sigabbrev_np(res->code) : "?", limit);
 		break;
 	case END_MEMORY:
 		say(r, ERR_RESOURCE_SHORT, 0, msg, "run %u: out of memory (memory_mb is %llu)", n,

@@ -82,19 +82,13 @@ static bool tasks_full(const struct runtime *rt)
 	return rt->tasks >= config_u64(rt->config, "scheduler.max_concurrent_tasks");
 }
 
-static struct quota_need need_of(const struct agent *a)
+static struct quota_need need_of(struct agent *a)
 {
-	struct agent_spec *s = NULL;
-	struct agent_limits l = {0};
-	if (a->limits)
-		l = *a->limits;
-	else if (agent_spec_of(a, &s, NULL) == 0)
-		l = s->limits;
-	agent_spec_free(s);
+	struct agent_limits l = agent_limits_of(a);
 	return quota_need_of(&l);
 }
 
-void queue_wait_reason(const struct agent *a, char *out, size_t cap)
+void queue_wait_reason(struct agent *a, char *out, size_t cap)
 {
 	struct runtime *rt = a->rt;
 	struct quota_need need = need_of(a), saved = rt->quota.used;
@@ -124,6 +118,11 @@ void run_hold(struct run *r)
 	r->rt->quota.used.memory_mb += r->held.memory_mb;
 	r->rt->quota.used.cpu_millis += r->held.cpu_millis;
 	r->active = true;
+	r->active_next = r->rt->active;
+	r->active_at = &r->rt->active;
+	if (r->active_next)
+		r->active_next->active_at = &r->active_next;
+	r->rt->active = r;
 	r->state = RUN_RUNNING;
 	l->running++;
 	*(r->process ? &r->rt->processes : &r->rt->tasks) += 1;
@@ -135,6 +134,9 @@ void run_unhold(struct run *r)
 	struct agent_live *l = r->agent->live;
 	quota_give(&r->rt->quota, &r->held);
 	r->active = false;
+	*r->active_at = r->active_next;
+	if (r->active_next)
+		r->active_next->active_at = r->active_at;
 	l->running--;
 	*(r->process ? &r->rt->processes : &r->rt->tasks) -= 1;
 	metric_set(METRIC_AGENTS_RUNNING, (int64_t)(r->rt->processes + r->rt->tasks));

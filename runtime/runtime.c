@@ -113,15 +113,9 @@ void runtime_stop(struct runtime *rt, struct runtime_done done)
 		return;
 	rt->stopping = true;
 	rt->stopped = done;
-	for (struct agent *a = agent_next(rt, 0); a; a = agent_next(rt, a->serial)) {
-		struct agent_live *l = a->live;
-		if (!l)
-			continue;
-		timer_clear(&rt->timers, &l->timer);
-		for (size_t i = 0; i < l->runs_n; i++)
-			if (l->runs[i]->active)
-				run_end(l->runs[i], l->runs[i]->process ? ERR_NONE : ERR_SYS_STOPPING,
-					"the daemon was stopped");
+	for (struct run *r = rt->active, *next; r; r = next) {
+		next = r->active_next;
+		run_end(r, r->process ? ERR_NONE : ERR_SYS_STOPPING, "the daemon was stopped");
 	}
 	uint64_t grace = config_ms(rt->config, "lifecycle.termination_timeout") + 2000;
 	timer_set(&rt->timers, &rt->stop_timer, rt->tasks + rt->processes ? grace : 0, stop_now, rt);
@@ -145,6 +139,7 @@ void runtime_close(struct runtime *rt)
 	journal_close(rt->journal);
 	sched_done(&rt->sched);
 	timers_close(&rt->timers);
+	free(rt->reqs);
 	free(rt->state_dir);
 	free(rt->mount);
 	free(rt);

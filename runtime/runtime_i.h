@@ -62,6 +62,7 @@ struct run {
 	struct agent *agent; /* NULL once it is deleted or the run is no longer kept */
 	struct runtime *rt;
 	struct run *queue_next; /* of the agent's queue */
+	struct run *active_next, **active_at; /* of all that the spawner was asked for */
 	uint32_t serial, number;
 	unsigned refs;
 	enum run_state state;
@@ -91,6 +92,7 @@ struct run {
 
 struct agent_live { /* only for agents that have run, wait or are timed */
 	struct agent *agent;
+	struct agent_spec *spec; /* parsed while something runs or waits; NULL: parse it again */
 	struct run **runs; /* kept ones, by number */
 	size_t runs_n, runs_cap;
 	struct run *queue, **queue_end;
@@ -163,6 +165,7 @@ struct runtime {
 	struct timers timers;
 	struct quota quota;
 	struct sched sched;
+	struct run *active;
 	unsigned tasks, processes; /* running */
 	bool filling, resyncing;
 	struct rt_timer check_timer; /* health: measures what runs */
@@ -184,6 +187,7 @@ struct runtime {
 	struct trigger *triggers, **triggers_end;
 	struct rt_timer trigger_timer;
 	struct user_errors *errors;
+	struct reqs *reqs; /* resent.c; NULL none */
 	/* life */
 	bool replaying, resumed, stopping;
 	struct rt_timer stop_timer;
@@ -236,8 +240,12 @@ void agents_close(struct runtime *rt);
 #define AGENT_DIR_MAX 4200
 void agent_dir(const struct agent *a, char out[AGENT_DIR_MAX]);
 void agent_dir_make(struct agent *a);
+/* Parse it; the caller frees. */
 int agent_spec_of(const struct agent *a, struct agent_spec **ret, struct err *e);
-void agent_limits_of(const struct agent *a, const struct agent_spec *s, struct agent_limits *ret);
+/* The same, kept until the text changes or nothing of the agent runs or waits; borrowed. NULL with e. */
+const struct agent_spec *agent_spec_get(struct agent *a, struct err *e);
+void agent_spec_drop(struct agent *a);
+struct agent_limits agent_limits_of(struct agent *a); /* set by hand, or the spec's */
 void trash(struct runtime *rt, const char *path); /* move away now, remove in the background */
 void trash_empty(struct runtime *rt);
 
@@ -271,7 +279,7 @@ void run_wake(struct run *r);
 void queue_fill(struct runtime *rt);
 void queue_changed(struct agent *a); /* it was suspended, resumed or changed */
 struct quota_need quota_need_of(const struct agent_limits *l);
-void queue_wait_reason(const struct agent *a, char *out, size_t cap);
+void queue_wait_reason(struct agent *a, char *out, size_t cap);
 void quota_refresh(struct runtime *rt);
 static inline uint64_t run_id(const struct run *r)
 {
