@@ -15,8 +15,8 @@
 #include "tests/bench/measure.h"
 #include "tests/bench/server.h"
 
-#define ROUNDS       3
-#define ROUND_NS     500000000u
+#define ROUNDS       6
+#define ROUND_NS     250000000u
 #define WRITERS_MAX  32
 #define RECORD_BYTES 512 /* about what one create leaves in the journal */
 

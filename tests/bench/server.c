@@ -21,7 +21,32 @@
 	"[native_execution]\nallowed_executables = [\"true\", \"sh\", \"cat\"]\n"                  \
 	"[logging]\nlevel = \"warn\"\n"
 
-/* ---- the directory ---- */
+/* ---- the directory, and what to take down when the benchmark ends early ---- */
+
+static struct scratch *scratch;
+static struct server *running[4];
+static pid_t owner;
+
+static void note(struct server *old, struct server *new)
+{
+	for (size_t i = 0; i < sizeof running / sizeof running[0]; i++)
+		if (running[i] == old) {
+			running[i] = new;
+			return;
+		}
+	die("too many servers");
+}
+
+static void take_down(void)
+{
+	if (getpid() != owner) /* a child that could not become its program */
+		return;
+	for (size_t i = 0; i < sizeof running / sizeof running[0]; i++)
+		if (running[i])
+			server_stop(running[i]);
+	if (scratch)
+		scratch_done(scratch);
+}
 
 void scratch_init(struct scratch *s)
 {
@@ -31,6 +56,9 @@ void scratch_init(struct scratch *s)
 	if (!mkdtemp(name))
 		die("%s", name);
 	snprintf(s->dir, sizeof s->dir, "%s", name);
+	scratch = s;
+	owner = getpid();
+	atexit(take_down);
 }
 
 static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
@@ -41,6 +69,7 @@ static int remove_one(const char *path, const struct stat *st, int type, struct 
 
 void scratch_done(struct scratch *s)
 {
+	scratch = NULL;
 	nftw(s->dir, remove_one, 64, FTW_DEPTH | FTW_PHYS | FTW_MOUNT);
 }
 
@@ -111,6 +140,7 @@ void symbid_start(struct server *d, const struct scratch *s, const char *name)
 			config,  "--ready-fd", fd,       "--allow-native", NULL};
 	uint64_t begin = now_ns();
 	d->pid = start(argv);
+	note(NULL, d);
 	close(p[1]);
 	wait_ok(p[0]);
 	d->ready_ns = now_ns() - begin;
@@ -130,6 +160,7 @@ void floor_start(struct server *d, const struct scratch *s, unsigned names)
 	char *argv[] = {program, "-n", count, d->mount, NULL};
 	uint64_t begin = now_ns();
 	d->pid = start(argv);
+	note(NULL, d);
 	while (stat(probe, &st) < 0) {
 		if (waitpid(d->pid, NULL, WNOHANG) != 0)
 			die("floor_fuse ended");
@@ -140,6 +171,7 @@ void floor_start(struct server *d, const struct scratch *s, unsigned names)
 
 void server_stop(struct server *d)
 {
+	note(d, NULL);
 	kill(d->pid, SIGTERM);
 	while (waitpid(d->pid, NULL, 0) < 0 && errno == EINTR)
 		;
@@ -150,6 +182,7 @@ void server_stop(struct server *d)
 void server_kill(struct server *d)
 {
 	pid_t worker = symbid_pid(d, "worker_pid");
+	note(d, NULL);
 	kill(d->pid, SIGKILL);
 	kill(worker, SIGKILL);
 	while (waitpid(d->pid, NULL, 0) < 0 && errno == EINTR)

@@ -8,7 +8,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-/* A new directory, made absolute; removed with all below it by scratch_done. */
+/* A new directory; removed with all below it by scratch_done, or when the program ends. One at a time;
+ * it and every server must live until then (static, or main's). */
 struct scratch {
 	char dir[PATH_MAX / 4];
 };
