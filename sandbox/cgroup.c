@@ -1,182 +1,52 @@
 /* SPDX-License-Identifier: MIT */
-/* cgroup.c - cgroup v1 and v2 behind one interface. L1. */
+/* cgroup.c - groups of processes on cgroup v1, v2 or a mix of both: limits, use, kill, freeze. L1. */
 #include "sandbox/cgroup.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "lib/mem.h"
-#include "lib/parse.h"
+#include "sandbox/cgroup_i.h"
 
-enum controller { MEMORY, CPU, PIDS, CPUACCT, FREEZER, UNIFIED, CONTROLLERS };
-static const char *const names[CONTROLLERS] = {"memory", "cpu", "pids", "cpuacct", "freezer", ""};
-
-struct cgroup_base {
-	char *dir[CONTROLLERS]; /* our directory in the hierarchy, NULL: not there */
-	bool v2[CONTROLLERS];
-	struct cgroup *spare;
-	unsigned next;
-};
+#define SPARES_MAX 64 /* empty groups kept to be used again */
+#define LEFTOVER_MAX                                                                               \
+	(8u << 20) /* bytes still charged to a group that is used again: page cache mostly */
 
 struct cgroup {
 	struct cgroup_base *base;
 	struct cgroup *next;
-	unsigned number;
-	int dirfd[CONTROLLERS]; /* -1: not there; a controller in v2 shares UNIFIED's directory */
-	int procs[CONTROLLERS]; /* v1 cgroup.procs, open for the child's join */
-	uint64_t oom_before, refused_before;
+	char name[12];
+	bool limited; /* limits below are set */
+	bool frozen;
+	char disk[24]; /* that disk_bytes_per_s was set for */
+	struct sandbox_limits limits;
+	struct sandbox_usage before; /* the counters when the present user got it */
 };
 
-static int write_at(int dirfd, const char *file, const char *text)
+static int primary(const struct cgroup_base *b)
 {
-	autoclose int fd = openat(dirfd, file, O_WRONLY | O_CLOEXEC);
-	if (fd < 0)
-		return -errno;
-	return write(fd, text, strlen(text)) < 0 ? -errno : 0;
+	return b->dir[UNIFIED] >= 0 ? UNIFIED : FREEZER;
 }
 
-static int write_num(int dirfd, const char *file, uint64_t n)
-{
-	char text[24];
-	snprintf(text, sizeof text, "%llu", (unsigned long long)n);
-	return write_at(dirfd, file, text);
-}
+/* ---- the base ---- */
 
-static ssize_t read_at(int dirfd, const char *file, char *out, size_t cap)
+static void say_what_is_missing(struct sandbox_caps *c)
 {
-	autoclose int fd = openat(dirfd, file, O_RDONLY | O_CLOEXEC);
-	ssize_t n = fd < 0 ? -1 : read(fd, out, cap - 1);
-	out[n > 0 ? n : 0] = 0;
-	return n;
-}
-
-/* The number that text starts with, up to the end of its line; 0 for "max" and the like. */
-static uint64_t line_num(char *text)
-{
-	uint64_t n = 0;
-	text[strcspn(text, "\n")] = 0;
-	parse_u64(text, 0, UINT64_MAX, &n, NULL);
-	return n;
-}
-
-static uint64_t read_num(int dirfd, const char *file)
-{
-	char text[64];
-	return read_at(dirfd, file, text, sizeof text) > 0 ? line_num(text) : 0;
-}
-
-static uint64_t read_key(int dirfd, const char *file, const char *key)
-{
-	char text[4096];
-	if (read_at(dirfd, file, text, sizeof text) <= 0)
-		return 0;
-	size_t len = strlen(key);
-	for (char *p = text; p; p = strchr(p, '\n') ? strchr(p, '\n') + 1 : NULL)
-		if (strncmp(p, key, len) == 0 && p[len] == ' ')
-			return line_num(p + len + 1);
-	return 0;
-}
-
-/* ---- finding the hierarchies ---- */
-
-/* The mount point of a hierarchy that holds controller c ("" = the unified one). */
-static bool mount_of(const char *c, char *out, size_t cap)
-{
-	char line[4096];
-	bool found = false;
-	FILE *f = fopen("/proc/self/mountinfo", "re");
-	while (f && !found && fgets(line, sizeof line, f)) {
-		char at[1024], type[32], opts[1024];
-		const char *dash = strstr(line, " - ");
-		if (!dash || sscanf(line, "%*s %*s %*s %*s %1023s", at) != 1 ||
-		    sscanf(dash + 3, "%31s %*s %1023s", type, opts) != 2)
-			continue;
-		if (!*c) {
-			found = strcmp(type, "cgroup2") == 0;
-		} else if (strcmp(type, "cgroup") == 0) {
-			char *save = NULL;
-			for (char *o = strtok_r(opts, ",\n", &save); o && !found;
-			     o = strtok_r(NULL, ",\n", &save))
-				found = strcmp(o, c) == 0;
-		}
-		if (found)
-			snprintf(out, cap, "%s", at);
-	}
-	if (f)
-		fclose(f);
-	return found;
-}
-
-/* Our own path below a hierarchy, from /proc/self/cgroup. */
-static bool own_path(const char *c, char *out, size_t cap)
-{
-	char line[4096];
-	bool found = false;
-	FILE *f = fopen("/proc/self/cgroup", "re");
-	while (f && !found && fgets(line, sizeof line, f)) {
-		char *list = strchr(line, ':');
-		char *path = list ? strchr(list + 1, ':') : NULL;
-		if (!path)
-			continue;
-		*path++ = 0;
-		list++;
-		path[strcspn(path, "\n")] = 0;
-		found = !*c && !*list;
-		char *save = NULL;
-		for (char *o = *c ? strtok_r(list, ",", &save) : NULL; o && !found;
-		     o = strtok_r(NULL, ",", &save))
-			found = strcmp(o, c) == 0;
-		if (found)
-			snprintf(out, cap, "%s", strcmp(path, "/") == 0 ? "" : path);
-	}
-	if (f)
-		fclose(f);
-	return found;
-}
-
-static char *base_dir(const char *c, const char *name)
-{
-	char at[1024], own[1024];
-	char *dir = NULL;
-	if (!mount_of(c, at, sizeof at) || !own_path(c, own, sizeof own) ||
-	    asprintf(&dir, "%s%s/%s", at, own, name) < 0)
-		return NULL;
-	return dir;
-}
-
-static char *make_base(const char *c, const char *name)
-{
-	char *dir = base_dir(c, name);
-	if (dir && mkdir(dir, 0755) < 0 && errno != EEXIST) {
-		free(dir);
-		dir = NULL;
-	}
-	return dir;
-}
-
-static void enable_v2(struct cgroup_base *b)
-{
-	char have[512];
-	int fd = open(b->dir[UNIFIED], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (fd < 0)
+	if (c->memory && c->cpu && c->pids && c->io && c->freeze && c->kill)
 		return;
-	read_at(fd, "cgroup.controllers", have, sizeof have);
-	for (int c = MEMORY; c <= PIDS; c++) {
-		char text[32];
-		snprintf(text, sizeof text, "+%s", names[c]);
-		if (!strstr(have, names[c]) || write_at(fd, "cgroup.subtree_control", text) < 0)
-			continue;
-		b->dir[c] = strdup(b->dir[UNIFIED]);
-		b->v2[c] = true;
-	}
-	close(fd);
+	snprintf(c->why, sizeof c->why,
+		 "no control over%s%s%s%s%s here%s%s; run as root, or `systemd-run --user --scope "
+		 "-p "
+		 "Delegate=yes symbi up`",
+		 c->memory ? "" : " memory", c->cpu ? "" : " cpu", c->pids ? "" : " pids",
+		 c->io ? "" : " io", c->kill ? "" : " freeze",
+		 c->memory ? "" : ": rlimits per process instead",
+		 c->kill ? "" : ", processes are stopped one by one");
 }
 
 struct cgroup_base *cgroup_base_open(const char *name, struct sandbox_caps *ret)
@@ -184,252 +54,28 @@ struct cgroup_base *cgroup_base_open(const char *name, struct sandbox_caps *ret)
 	struct cgroup_base *b = calloc(1, sizeof *b);
 	if (!b)
 		return NULL;
-	b->dir[UNIFIED] = make_base("", name);
-	if (b->dir[UNIFIED])
-		enable_v2(b);
-	for (int c = 0; c < UNIFIED; c++)
-		if (!b->dir[c])
-			b->dir[c] = make_base(names[c], name);
+	cgroup_find(b, name);
+	bool groups = b->dir[primary(b)] >= 0;
 	*ret = (struct sandbox_caps){
-		.cgroup_version = b->v2[MEMORY] ? 2 : b->dir[MEMORY] ? 1 : 0,
-		.memory = b->dir[MEMORY],
-		.cpu = b->dir[CPU],
-		.pids = b->dir[PIDS],
-		.freeze = b->dir[UNIFIED] || b->dir[FREEZER],
-		.kill = b->dir[UNIFIED] || b->dir[FREEZER],
+		.cgroup_version = !groups                                 ? 0
+				  : b->dir[MEMORY] >= 0 && !b->v2[MEMORY] ? 1
+									  : 2,
+		.memory = groups && b->dir[MEMORY] >= 0,
+		.cpu = groups && b->dir[CPU] >= 0,
+		.pids = groups && b->dir[PIDS] >= 0,
+		.io = groups && b->dir[IO] >= 0,
+		.freeze = groups,
+		.kill = groups,
 	};
-	if (!ret->memory || !ret->cpu || !ret->pids || !ret->kill)
-		snprintf(ret->why, sizeof ret->why, "cgroups are not writable here (%s%s%s%s): run as "
-			 "root or under a delegated systemd unit (Delegate=yes)",
-			 ret->memory ? "" : "memory ", ret->cpu ? "" : "cpu ",
-			 ret->pids ? "" : "pids ", ret->kill ? "" : "kill");
+	say_what_is_missing(ret);
 	return b;
 }
 
-/* ---- groups ---- */
-
-static void group_name(const struct cgroup *g, char out[static 16])
+void cgroup_base_record(const struct cgroup_base *b, FILE *f)
 {
-	snprintf(out, 16, "%u", g->number);
-}
-
-static void group_open(struct cgroup *g)
-{
-	char name[16], path[2200];
-	group_name(g, name);
-	for (int c = 0; c < CONTROLLERS; c++) {
-		g->dirfd[c] = g->procs[c] = -1;
-		if (!g->base->dir[c])
-			continue;
-		snprintf(path, sizeof path, "%s/%s", g->base->dir[c], name);
-		if (!g->base->v2[c])
-			mkdir(path, 0755);
-		g->dirfd[c] = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-		if (g->dirfd[c] >= 0 && c != UNIFIED && !g->base->v2[c])
-			g->procs[c] = openat(g->dirfd[c], "cgroup.procs", O_WRONLY | O_CLOEXEC);
-	}
-}
-
-struct cgroup *cgroup_get(struct cgroup_base *b)
-{
-	struct cgroup *g = b->spare;
-	if (g) {
-		b->spare = g->next;
-		return g;
-	}
-	if (!b->dir[UNIFIED] && !b->dir[FREEZER])
-		return NULL;
-	g = calloc(1, sizeof *g);
-	if (!g)
-		return NULL;
-	g->base = b;
-	g->number = b->next++;
-	if (b->dir[UNIFIED]) { /* made first: controllers in v2 share it */
-		char path[2200];
-		snprintf(path, sizeof path, "%s/%u", b->dir[UNIFIED], g->number);
-		mkdir(path, 0755);
-	}
-	group_open(g);
-	return g;
-}
-
-void cgroup_put(struct cgroup *g)
-{
-	if (!g)
-		return;
-	cgroup_freeze(g, false);
-	g->next = g->base->spare;
-	g->base->spare = g;
-}
-
-int cgroup_limit(struct cgroup *g, const struct sandbox_limits *l)
-{
-	const bool *v2 = g->base->v2;
-	char text[64];
-	int fd = g->dirfd[MEMORY], r = 0;
-	if (fd >= 0) {
-		if (v2[MEMORY]) {
-			snprintf(text, sizeof text, "%llu", (unsigned long long)l->memory_bytes);
-			r = write_at(fd, "memory.max", l->memory_bytes ? text : "max");
-			write_at(fd, "memory.oom.group", "1");
-		} else {
-			snprintf(text, sizeof text, "%llu", (unsigned long long)l->memory_bytes);
-			r = write_at(fd, "memory.limit_in_bytes", l->memory_bytes ? text : "-1");
-			write_at(fd, "memory.max_usage_in_bytes", "0");
-		}
-		g->oom_before = v2[MEMORY] ? read_key(fd, "memory.events", "oom_kill")
-					   : read_key(fd, "memory.oom_control", "oom_kill");
-	}
-	fd = g->dirfd[PIDS];
-	if (fd >= 0) {
-		g->refused_before = read_key(fd, "pids.events", "max");
-		snprintf(text, sizeof text, "%u", l->pids);
-		write_at(fd, "pids.max", l->pids ? text : "max");
-	}
-	fd = g->dirfd[CPU];
-	if (fd >= 0 && v2[CPU]) {
-		snprintf(text, sizeof text, "%u 100000", l->cpu_millis * 100);
-		write_at(fd, "cpu.max", l->cpu_millis ? text : "max 100000");
-	} else if (fd >= 0) {
-		if (l->cpu_millis)
-			write_num(fd, "cpu.cfs_quota_us", l->cpu_millis * 100ull);
-		else
-			write_at(fd, "cpu.cfs_quota_us", "-1");
-	}
-	if (g->dirfd[CPUACCT] >= 0)
-		write_at(g->dirfd[CPUACCT], "cpuacct.usage", "0");
-	return r;
-}
-
-int cgroup_clone_fd(const struct cgroup *g)
-{
-	return g->dirfd[UNIFIED];
-}
-
-int cgroup_join(const struct cgroup *g)
-{
-	for (int c = 0; c < CONTROLLERS; c++)
-		if (g->procs[c] >= 0 && !(c == FREEZER && g->dirfd[UNIFIED] >= 0) &&
-		    write(g->procs[c], "0", 1) < 0)
-			return -errno;
-	return 0;
-}
-
-static int kill_each(int dirfd)
-{
-	char line[32];
-	int n = 0, fd = openat(dirfd, "cgroup.procs", O_RDONLY | O_CLOEXEC);
-	FILE *f = fd >= 0 ? fdopen(fd, "r") : NULL;
-	if (!f && fd >= 0)
-		close(fd);
-	/* A process of a foreign pid namespace is shown as 0; kill(0) would hit ourselves. */
-	for (uint64_t pid; f && fgets(line, sizeof line, f); n += pid != 0)
-		if ((pid = line_num(line)) != 0)
-			kill((pid_t)pid, SIGKILL);
-	if (f)
-		fclose(f);
-	return n;
-}
-
-void cgroup_kill(struct cgroup *g)
-{
-	if (g->dirfd[UNIFIED] >= 0) {
-		if (write_at(g->dirfd[UNIFIED], "cgroup.kill", "1") == 0)
-			return;
-		while (kill_each(g->dirfd[UNIFIED]))
-			;
-		return;
-	}
-	/* Frozen, no process can fork away from the list while it is being killed. */
-	write_at(g->dirfd[FREEZER], "freezer.state", "FROZEN");
-	kill_each(g->dirfd[FREEZER]);
-	write_at(g->dirfd[FREEZER], "freezer.state", "THAWED");
-}
-
-int cgroup_freeze(struct cgroup *g, bool frozen)
-{
-	if (g->dirfd[UNIFIED] >= 0)
-		return write_at(g->dirfd[UNIFIED], "cgroup.freeze", frozen ? "1" : "0");
-	return write_at(g->dirfd[FREEZER], "freezer.state", frozen ? "FROZEN" : "THAWED");
-}
-
-bool cgroup_empty(const struct cgroup *g)
-{
-	char text[32];
-	int fd = g->dirfd[UNIFIED] >= 0 ? g->dirfd[UNIFIED] : g->dirfd[FREEZER];
-	return read_at(fd, "cgroup.procs", text, sizeof text) <= 0;
-}
-
-static uint64_t oom_kills(const struct cgroup *g)
-{
-	int fd = g->dirfd[MEMORY];
-	if (fd < 0)
-		return 0;
-	return (g->base->v2[MEMORY] ? read_key(fd, "memory.events", "oom_kill")
-				    : read_key(fd, "memory.oom_control", "oom_kill")) -
-	       g->oom_before;
-}
-
-bool cgroup_oom(struct cgroup *g)
-{
-	return oom_kills(g) > 0;
-}
-
-void cgroup_usage(const struct cgroup *g, struct sandbox_usage *ret)
-{
-	int m = g->dirfd[MEMORY];
-	bool v2 = g->base->v2[MEMORY];
-	*ret = (struct sandbox_usage){.from_cgroup = true};
-	if (m >= 0) {
-		ret->memory_bytes = read_num(m, v2 ? "memory.current" : "memory.usage_in_bytes");
-		ret->memory_peak_bytes = read_num(m, v2 ? "memory.peak" : "memory.max_usage_in_bytes");
-	}
-	if (g->dirfd[CPUACCT] >= 0)
-		ret->cpu_ns = read_num(g->dirfd[CPUACCT], "cpuacct.usage");
-	else if (g->dirfd[UNIFIED] >= 0)
-		ret->cpu_ns = read_key(g->dirfd[UNIFIED], "cpu.stat", "usage_usec") * 1000;
-	if (g->dirfd[PIDS] >= 0) {
-		ret->pids = read_num(g->dirfd[PIDS], "pids.current");
-		ret->pids_refused =
-			read_key(g->dirfd[PIDS], "pids.events", "max") - g->refused_before;
-	}
-	ret->oom_kills = oom_kills(g);
-}
-
-/* ---- removal ---- */
-
-/* Kill everything in and remove the directories of a base, ours or a dead spawner's. */
-static void remove_tree(const char *dir)
-{
-	DIR *d = opendir(dir);
-	for (struct dirent *ent; d && (ent = readdir(d));) {
-		if (ent->d_type != DT_DIR || ent->d_name[0] == '.')
-			continue;
-		int fd = openat(dirfd(d), ent->d_name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-		write_at(fd, "cgroup.freeze", "0");
-		for (int i = 0; i < 100; i++) {
-			write_at(fd, "cgroup.kill", "1");
-			kill_each(fd);
-			write_at(fd, "freezer.state", "THAWED");
-			if (unlinkat(dirfd(d), ent->d_name, AT_REMOVEDIR) == 0)
-				break;
-			usleep(2000);
-		}
-		if (fd >= 0)
-			close(fd);
-	}
-	if (d)
-		closedir(d);
-	rmdir(dir);
-}
-
-void cgroup_base_cleanup(const char *name)
-{
-	for (int c = CONTROLLERS - 1; c >= 0; c--) { /* the unified first: it ends the processes */
-		autofree char *dir = base_dir(names[c], name);
-		if (dir && access(dir, F_OK) == 0)
-			remove_tree(dir);
-	}
+	for (int c = CONTROLLERS - 1; c >= 0; c--)
+		if (b->path[c] && (c == UNIFIED || !b->v2[c]) && !b->twice[c])
+			fprintf(f, "%s\n", b->path[c]);
 }
 
 void cgroup_base_close(struct cgroup_base *b)
@@ -438,18 +84,14 @@ void cgroup_base_close(struct cgroup_base *b)
 		return;
 	for (struct cgroup *g; (g = b->spare);) {
 		b->spare = g->next;
-		for (int c = 0; c < CONTROLLERS; c++) {
-			if (g->dirfd[c] >= 0)
-				close(g->dirfd[c]);
-			if (g->procs[c] >= 0)
-				close(g->procs[c]);
-		}
 		free(g);
 	}
 	for (int c = CONTROLLERS - 1; c >= 0; c--) {
-		if (b->dir[c])
-			remove_tree(b->dir[c]);
-		free(b->dir[c]);
+		if (b->path[c] && (c == UNIFIED || !b->v2[c]) && !b->twice[c])
+			cgroup_remove(b->path[c]);
+		if (b->dir[c] >= 0)
+			close(b->dir[c]);
+		free(b->path[c]);
 	}
 	free(b);
 }
@@ -458,5 +100,316 @@ void sandbox_caps_probe(struct sandbox_caps *ret)
 {
 	char name[32];
 	snprintf(name, sizeof name, "symbi-probe-%d", getpid());
+	*ret = (struct sandbox_caps){.why = "out of memory"};
 	cgroup_base_close(cgroup_base_open(name, ret));
+}
+
+/* ---- groups ---- */
+
+/* Is c a hierarchy in which a group has a directory of its own? */
+static bool has_dir(const struct cgroup_base *b, int c)
+{
+	return b->dir[c] >= 0 && (c == UNIFIED || !b->v2[c]) && !b->twice[c];
+}
+
+static void group_free(struct cgroup *g)
+{
+	for (int c = 0; c < CONTROLLERS; c++)
+		if (has_dir(g->base, c))
+			unlinkat(g->base->dir[c], g->name, AT_REMOVEDIR);
+	free(g);
+}
+
+static int group_new(struct cgroup_base *b, struct cgroup **ret, struct err *e)
+{
+	struct cgroup *g = calloc(1, sizeof *g);
+	if (!g)
+		return err_set(e, ERR_SYS_MEMORY, "no memory for a cgroup");
+	g->base = b;
+	snprintf(g->name, sizeof g->name, "%u", b->next++);
+	for (int c = 0; c < CONTROLLERS; c++)
+		if (has_dir(b, c) && mkdirat(b->dir[c], g->name, 0755) < 0 && errno != EEXIST) {
+			int r = err_sys(e, ERR_SPAWN_FAILED, errno, "cgroup '%s/%s'", b->path[c],
+					g->name);
+			group_free(g);
+			return r;
+		}
+	if (b->v2[MEMORY]) /* where one falls, all fall: no half of a run goes on */
+		cg_write(b->dir[MEMORY], g->name, "memory.oom.group", "1");
+	*ret = g;
+	return 0;
+}
+
+int cgroup_get(struct cgroup_base *b, const struct sandbox_limits *l, int workdir,
+	       struct cgroup **ret, struct err *e)
+{
+	struct cgroup *g = b->spare;
+	*ret = NULL;
+	if (b->dir[primary(b)] < 0)
+		return 0;
+	if (g) {
+		b->spare = g->next;
+		b->spares--;
+	} else {
+		int r = group_new(b, &g, e);
+		if (r < 0)
+			return r;
+	}
+	int r = cgroup_limit(g, l, workdir, e);
+	if (r < 0) {
+		group_free(g);
+		return r;
+	}
+	if (b->dir[MEMORY] >= 0 && !b->v2[MEMORY])
+		cg_write(b->dir[MEMORY], g->name, "memory.max_usage_in_bytes", "0");
+	*ret = g;
+	return 0;
+}
+
+static void counters(const struct cgroup *g, struct sandbox_usage *ret);
+
+void cgroup_put(struct cgroup *g)
+{
+	if (!g)
+		return;
+	struct cgroup_base *b = g->base;
+	if (g->frozen)
+		cgroup_freeze(g, false);
+	counters(g, &g->before);
+	bool dead = cgroup_empty(g);
+	/* memory.peak of v2 cannot be set back (before 6.12, and then per descriptor only). */
+	if (!dead || b->spares >= SPARES_MAX || g->before.memory_bytes > LEFTOVER_MAX ||
+	    b->v2[MEMORY]) {
+		group_free(g);
+		return;
+	}
+	g->next = b->spare;
+	b->spare = g;
+	b->spares++;
+}
+
+/* ---- limits ---- */
+
+static int limit_memory(const struct cgroup *g, uint64_t bytes)
+{
+	int dir = g->base->dir[MEMORY];
+	char text[24];
+	snprintf(text, sizeof text, "%llu", (unsigned long long)bytes);
+	if (g->base->v2[MEMORY]) {
+		cg_write(dir, g->name, "memory.swap.max", bytes ? "0" : "max");
+		return cg_write(dir, g->name, "memory.max", bytes ? text : "max");
+	}
+	/* The limit with swap is never below the one without: the order depends on the direction. */
+	const char *value = bytes ? text : "-1";
+	cg_write(dir, g->name, "memory.memsw.limit_in_bytes", value);
+	int r = cg_write(dir, g->name, "memory.limit_in_bytes", value);
+	cg_write(dir, g->name, "memory.memsw.limit_in_bytes", value);
+	return r;
+}
+
+static int limit_cpu(const struct cgroup *g, uint32_t millis)
+{
+	int dir = g->base->dir[CPU];
+	char text[48];
+	uint32_t quota = millis < 10 ? 1000
+				     : millis * 100; /* µs of each 100 ms; the kernel's least */
+	if (g->base->v2[CPU]) {
+		snprintf(text, sizeof text, "%u 100000", quota);
+		return cg_write(dir, g->name, "cpu.max", millis ? text : "max 100000");
+	}
+	snprintf(text, sizeof text, "%u", quota);
+	return cg_write(dir, g->name, "cpu.cfs_quota_us", millis ? text : "-1");
+}
+
+static int limit_pids(const struct cgroup *g, uint32_t pids)
+{
+	char text[16];
+	snprintf(text, sizeof text, "%u", pids);
+	return cg_write(g->base->dir[PIDS], g->name, "pids.max", pids ? text : "max");
+}
+
+static const char *disk_of(struct cgroup_base *b, int workdir)
+{
+	struct stat st;
+	if (workdir < 0 || fstat(workdir, &st) < 0)
+		return "";
+	for (unsigned i = 0; i < b->disks_n; i++)
+		if (b->disks[i].of == st.st_dev)
+			return b->disks[i].disk;
+	unsigned at = b->disks_n < DISKS_MAX ? b->disks_n++ : DISKS_MAX - 1;
+	b->disks[at].of = st.st_dev;
+	cg_disk_of(st.st_dev, b->disks[at].disk);
+	return b->disks[at].disk;
+}
+
+static int set_disk_rate(const struct cgroup *g, const char *disk, uint64_t rate)
+{
+	int dir = g->base->dir[IO];
+	char text[96];
+	unsigned long long n = rate;
+	if (g->base->v2[IO]) {
+		snprintf(text, sizeof text,
+			 rate ? "%s rbps=%llu wbps=%llu" : "%s rbps=max wbps=max", disk, n, n);
+		return cg_write(dir, g->name, "io.max", text);
+	}
+	snprintf(text, sizeof text, "%s %llu", disk, n);
+	int r = cg_write(dir, g->name, "blkio.throttle.read_bps_device", text);
+	return r < 0 ? r : cg_write(dir, g->name, "blkio.throttle.write_bps_device", text);
+}
+
+static int limit_disk(struct cgroup *g, uint64_t rate, int workdir)
+{
+	const char *disk = workdir < 0 && *g->disk ? g->disk : disk_of(g->base, workdir);
+	int r = 0;
+	if (*g->disk && strcmp(disk, g->disk) != 0)
+		set_disk_rate(g, g->disk, 0);
+	if (*disk && (rate || *g->disk))
+		r = set_disk_rate(g, disk, rate);
+	if (disk != g->disk)
+		snprintf(g->disk, sizeof g->disk, "%s", disk);
+	return r;
+}
+
+int cgroup_limit(struct cgroup *g, const struct sandbox_limits *l, int workdir, struct err *e)
+{
+	const int *dir = g->base->dir;
+	const struct sandbox_limits *old = g->limited ? &g->limits : NULL;
+	const char *what = "memory";
+	int r = 0;
+	if (dir[MEMORY] >= 0 && (!old || l->memory_bytes != old->memory_bytes))
+		r = limit_memory(g, l->memory_bytes);
+	if (r == 0 && dir[CPU] >= 0 && (!old || l->cpu_millis != old->cpu_millis))
+		what = "cpu", r = limit_cpu(g, l->cpu_millis);
+	if (r == 0 && dir[PIDS] >= 0 && (!old || l->pids != old->pids))
+		what = "pids", r = limit_pids(g, l->pids);
+	if (r == 0 && dir[IO] >= 0 && (l->disk_bytes_per_s || *g->disk))
+		what = "disk", r = limit_disk(g, l->disk_bytes_per_s, workdir);
+	g->limited = r == 0;
+	g->limits = *l;
+	return r < 0 ? err_sys(e, ERR_RESOURCE_LIMIT, -r, "the %s limit cannot be set", what) : 0;
+}
+
+/* ---- processes ---- */
+
+int cgroup_join(const struct cgroup *g)
+{
+	for (int c = 0; c < CONTROLLERS; c++) {
+		int r = has_dir(g->base, c)
+				? cg_write(g->base->dir[c], g->name, "cgroup.procs", "0")
+				: 0;
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+static void kill_one(void *arg, pid_t pid)
+{
+	(void)arg;
+	kill(pid, SIGKILL);
+}
+
+/* One round for a group that cannot be killed in one write; repeat until it is empty. */
+static void kill_round(int dir, const char *group)
+{
+	cg_write(dir, group, "freezer.state", "FROZEN"); /* who is frozen does not fork meanwhile */
+	cg_each_pid(dir, group, kill_one, NULL);
+	cg_write(dir, group, "freezer.state", "THAWED"); /* and dies only when thawed */
+}
+
+void cgroup_kill(struct cgroup *g)
+{
+	struct cgroup_base *b = g->base;
+	if (b->dir[UNIFIED] >= 0 && cg_write(b->dir[UNIFIED], g->name, "cgroup.kill", "1") == 0)
+		return;
+	if (b->dir[PIDS] >= 0) { /* nothing can fork away from the list any more */
+		cg_write(b->dir[PIDS], g->name, "pids.max", "0");
+		g->limited = false;
+	}
+	kill_round(b->dir[primary(b)], g->name);
+	g->frozen &= primary(b) == UNIFIED;
+}
+
+int cgroup_freeze(struct cgroup *g, bool frozen)
+{
+	int dir = g->base->dir[primary(g->base)];
+	g->frozen = frozen;
+	if (primary(g->base) == UNIFIED)
+		return cg_write(dir, g->name, "cgroup.freeze", frozen ? "1" : "0");
+	return cg_write(dir, g->name, "freezer.state", frozen ? "FROZEN" : "THAWED");
+}
+
+void cgroup_each_pid(const struct cgroup *g, void (*fn)(void *arg, pid_t pid), void *arg)
+{
+	cg_each_pid(g->base->dir[primary(g->base)], g->name, fn, arg);
+}
+
+bool cgroup_empty(const struct cgroup *g)
+{
+	char text[32];
+	const int *dir = g->base->dir;
+	if (dir[UNIFIED] >= 0) /* groups that it made below count too */
+		return cg_read_key(dir[UNIFIED], g->name, "cgroup.events", "populated") == 0;
+	return cg_read(dir[FREEZER], g->name, "cgroup.procs", text, sizeof text) <= 0;
+}
+
+/* ---- use ---- */
+
+static void count_disk(const struct cgroup *g, struct sandbox_usage *ret)
+{
+	const struct cgroup_base *b = g->base;
+	char text[4096];
+	unsigned long long n;
+	if (b->dir[IO] < 0)
+		return;
+	ret->disk_counted = true;
+	const char *file = b->v2[IO] ? "io.stat" : "blkio.throttle.io_service_bytes";
+	cg_read(b->dir[IO], g->name, file, text, sizeof text);
+	const char *r = b->v2[IO] ? "rbytes=" : "Read ", *w = b->v2[IO] ? "wbytes=" : "Write ";
+	for (const char *p = text; (p = strstr(p, r)); p++)
+		if (sscanf(p + strlen(r), "%llu", &n) == 1)
+			ret->disk_read_bytes += n;
+	for (const char *p = text; (p = strstr(p, w)); p++)
+		if (sscanf(p + strlen(w), "%llu", &n) == 1)
+			ret->disk_write_bytes += n;
+}
+
+/* What the files of the group say, from its making on. */
+static void counters(const struct cgroup *g, struct sandbox_usage *ret)
+{
+	const struct cgroup_base *b = g->base;
+	const int *dir = b->dir;
+	bool v2 = b->v2[MEMORY];
+	*ret = (struct sandbox_usage){0};
+	ret->memory_bytes = cg_read_num(dir[MEMORY], g->name,
+					v2 ? "memory.current" : "memory.usage_in_bytes");
+	ret->memory_peak_bytes = cg_read_num(dir[MEMORY], g->name,
+					     v2 ? "memory.peak" : "memory.max_usage_in_bytes");
+	ret->oom_kills = cg_read_key(dir[MEMORY], g->name,
+				     v2 ? "memory.events" : "memory.oom_control", "oom_kill");
+	ret->cpu_ns = dir[UNIFIED] >= 0
+			      ? cg_read_key(dir[UNIFIED], g->name, "cpu.stat", "usage_usec") * 1000
+			      : cg_read_num(dir[CPUACCT], g->name, "cpuacct.usage");
+	ret->pids = cg_read_num(dir[PIDS], g->name, "pids.current");
+	ret->pids_refused = cg_read_key(dir[PIDS], g->name, "pids.events", "max");
+	count_disk(g, ret);
+}
+
+static uint64_t smaller(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
+void cgroup_usage(const struct cgroup *g, struct sandbox_usage *ret)
+{
+	const struct sandbox_usage *was = &g->before;
+	counters(g, ret);
+	ret->cpu_ns -= was->cpu_ns;
+	ret->oom_kills -= was->oom_kills;
+	ret->pids_refused -= was->pids_refused;
+	ret->disk_read_bytes -= was->disk_read_bytes;
+	ret->disk_write_bytes -= was->disk_write_bytes;
+	ret->memory_bytes -= smaller(was->memory_bytes, ret->memory_bytes);
+	ret->memory_peak_bytes -= smaller(was->memory_bytes, ret->memory_peak_bytes);
+	ret->from_cgroup = g->base->dir[MEMORY] >= 0;
 }

@@ -68,7 +68,8 @@ struct sandbox_result {
 struct sandbox_usage {
 	uint64_t cpu_ns, memory_bytes, memory_peak_bytes, pids, disk_read_bytes, disk_write_bytes;
 	uint64_t pids_refused, oom_kills; /* limits hit so far */
-	bool from_cgroup; /* else summed over /proc: what has ended is not in it */
+	bool from_cgroup;  /* cpu and memory; else summed over /proc: what has ended is not in it */
+	bool disk_counted; /* disk figures by the cgroup; else summed over /proc, living processes only */
 };
 
 struct sandbox_events { /* called on the loop thread, in order per id */
@@ -134,8 +135,11 @@ struct sandbox_driver {
 };
 extern const struct sandbox_driver *const sandbox_drivers[]; /* NULL-ended */
 
-/* Main loop of symbi-spawn on the descriptor; returns when the other side is gone, after killing
- * everything it started. state_dir holds the cgroup names for a later clean-up. */
-int spawn_server_run(int fd, const char *state_dir);
-/* Kill and remove what an earlier spawner of this state_dir left behind. Before the first start. */
+/* Main loop of symbi-spawn on the descriptor; returns 0 when the other side is gone, after ending
+ * everything it started. Takes state_dir's lock (spawn.lock) and leaves there what a later clean-up needs
+ * (spawn.cgroups). -EBUSY when another spawner has the lock. */
+int spawn_server_run(int fd, const char *state_dir, struct err *e);
+/* End and remove what an earlier spawner of this state_dir left behind: processes and cgroups. Before the
+ * first start, and after the spawner died. -EBUSY when that spawner still runs after 5 s, or something
+ * cannot be ended. */
 int spawn_server_cleanup(const char *state_dir, struct err *e);

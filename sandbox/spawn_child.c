@@ -1,114 +1,166 @@
 /* SPDX-License-Identifier: MIT */
-/* spawn_child.c - one start: clone into the group, then everything between clone and exec. L1; the
- * spawner's single thread. */
+/* spawn_child.c - everything between clone and exec. L1; single-threaded.
+ *
+ * The child shares the memory of its parent, which is suspended until it calls exec (CLONE_VM and
+ * CLONE_VFORK): copying page tables costs as much as the rest of a start. So below child() nothing may
+ * change memory but its own stack and the failure, nothing may allocate, and ids are changed by bare
+ * system calls. */
 #include "sandbox/spawn_child.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <grp.h>
-#include <linux/sched.h>
 #include <sched.h>
 #include <signal.h>
-#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "lib/mem.h"
 
-struct failure { /* what the child writes when it does not reach exec */
-	int eno;
-	char step[24];
+#define STACK_SIZE (256u << 10)
+#define OOM_ADD    500  /* agents fall before the daemon and the rest of the machine */
+#define FILES      1024 /* descriptors of a process; it may raise it up to: */
+#define FILES_MAX  65536
+
+struct start {
+	const struct spawn_start *s;
+	pid_t parent;
+	int eno; /* of the step that failed */
+	const char *step;
 };
 
-static void limit(int which, uint64_t n)
+static char oom_score[24];
+
+void spawn_child_init(void)
 {
-	struct rlimit l = {n, n};
-	setrlimit((__rlimit_resource_t)which, &l);
+	char text[16] = "";
+	sigset_t all;
+	for (int sig = 1; sig < NSIG; sig++)
+		signal(sig, SIG_DFL);
+	sigfillset(&all);
+	sigprocmask(SIG_SETMASK, &all, NULL);
+	int score;
+	autoclose int fd = open("/proc/self/oom_score_adj", O_RDONLY | O_CLOEXEC);
+	if (fd >= 0 && read(fd, text, sizeof text - 1) > 0 && sscanf(text, "%d", &score) == 1)
+		snprintf(oom_score, sizeof oom_score, "%d",
+			 score + OOM_ADD < 1000 ? score + OOM_ADD : 1000);
 }
 
-static void apply_rlimits(const struct sandbox_limits *l, bool memory_by_cgroup)
+/* ---- in the child ---- */
+
+static void limit(int which, rlim_t soft, rlim_t hard)
 {
-	limit(RLIMIT_CORE, 0);
-	if (l->cpu_seconds) {
-		struct rlimit r = {l->cpu_seconds, l->cpu_seconds + 1};
-		setrlimit(RLIMIT_CPU, &r);
-	}
+	struct rlimit now, want = {soft, hard};
+	if (getrlimit((__rlimit_resource_t)which, &now) == 0 && now.rlim_max < hard)
+		want.rlim_max = now.rlim_max; /* a limit of ours never widens one that is there */
+	if (want.rlim_cur > want.rlim_max)
+		want.rlim_cur = want.rlim_max;
+	setrlimit((__rlimit_resource_t)which, &want);
+}
+
+static void apply_rlimits(const struct spawn_start *s)
+{
+	const struct sandbox_limits *l = &s->limits;
+	limit(RLIMIT_CORE, 0, 0);
+	limit(RLIMIT_NOFILE, FILES, FILES_MAX);
+	if (!s->enforce)
+		return;
+	if (l->cpu_seconds) /* SIGXCPU, and SIGKILL for who ignores it */
+		limit(RLIMIT_CPU, l->cpu_seconds, l->cpu_seconds + 1);
 	if (l->file_bytes)
-		limit(RLIMIT_FSIZE, l->file_bytes);
-	if (l->memory_bytes && !memory_by_cgroup)
-		limit(RLIMIT_AS, l->memory_bytes);
+		limit(RLIMIT_FSIZE, l->file_bytes, l->file_bytes);
+	if (l->memory_bytes && s->memory_by_as)
+		limit(RLIMIT_AS, l->memory_bytes, l->memory_bytes);
+	if (s->nproc)
+		limit(RLIMIT_NPROC, s->nproc, s->nproc);
 }
 
-static _Noreturn void fail(int fd, const char *step)
+static void raise_oom_score(void)
 {
-	struct failure f = {.eno = errno};
-	snprintf(f.step, sizeof f.step, "%s", step);
-	if (write(fd, &f, sizeof f) < 0)
-		_exit(126);
+	int fd = *oom_score ? open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC) : -1;
+	if (fd >= 0) {
+		if (write(fd, oom_score, strlen(oom_score)) < 0)
+			errno = 0; /* no /proc or not ours: the score is a kindness, not a limit */
+		close(fd);
+	}
+}
+
+static bool take_ids(const struct spawn_start *s)
+{
+	if (s->gid >= 0 && (syscall(SYS_setgroups, 0, NULL) < 0 ||
+			    syscall(SYS_setresgid, s->gid, s->gid, s->gid) < 0))
+		return false;
+	return s->uid < 0 || syscall(SYS_setresuid, s->uid, s->uid, s->uid) == 0;
+}
+
+static int fail(struct start *st, const char *step)
+{
+	st->eno = errno;
+	st->step = step;
 	_exit(127);
 }
 
-static _Noreturn void child(const struct spawn_start *s, struct cgroup *g, int report)
+static int child(void *arg)
 {
-	static const int ends[] = {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO};
-	setsid();
-	if (g && cgroup_join(g) < 0)
-		fail(report, "joining its cgroup");
-	for (int i = 0; i < 3; i++)
-		if (dup2(s->fds[i + 1], ends[i]) < 0)
-			fail(report, "standard streams");
-	if (s->enforce)
-		apply_rlimits(&s->limits, g && s->memory_by_cgroup);
-	umask(077);
-	for (int sig = 1; sig < 65; sig++)
-		signal(sig, SIG_DFL);
+	struct start *st = arg;
+	const struct spawn_start *s = st->s;
 	sigset_t none;
+	int r = s->group ? cgroup_join(s->group) : 0;
+	if (r < 0) {
+		errno = -r;
+		return fail(st, "its cgroup cannot be joined");
+	}
+	setsid();
+	raise_oom_score();
+	for (int i = 0; i < 3; i++)
+		if (dup2(s->stdio[i], i) < 0)
+			return fail(st, "its standard streams");
+	apply_rlimits(s);
+	umask(077);
+	if (!take_ids(s))
+		return fail(st, "its user and group");
+	if (s->cwd_fd >= 0 ? fchdir(s->cwd_fd) < 0 : chdir(s->cwd) < 0)
+		return fail(st, "its working directory");
+	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+	prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0); /* after the ids: changing them clears it */
+	if (getppid() != st->parent)
+		_exit(127);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
-	if (s->gid >= 0 && (setgroups(0, NULL) < 0 || setgid((gid_t)s->gid) < 0))
-		fail(report, "its group");
-	if (s->uid >= 0 && setuid((uid_t)s->uid) < 0)
-		fail(report, "its user");
-	if (s->cwd_by_fd ? fchdir(s->fds[4]) < 0 : chdir(s->cwd) < 0)
-		fail(report, "its working directory");
-	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-	int keep = dup3(report, 3, O_CLOEXEC);
-	close_range(4, ~0u, 0);
 	execve(s->program, s->argv, s->envp);
-	fail(keep, "exec");
+	return fail(st, NULL);
 }
 
-pid_t spawn_child(const struct spawn_start *s, struct cgroup *g, int *ret_pidfd, struct err *e)
+/* ---- in the parent ---- */
+
+static int explain(const struct start *st, struct err *e)
 {
-	int p[2], pidfd = -1;
-	if (pipe2(p, O_CLOEXEC) < 0)
-		return err_sys(e, ERR_SPAWN_FAILED, errno, "pipe");
-	autoclose int in = p[0], out = p[1];
-	if (out == 3) /* the child keeps its end as 3; any other number will do here */
-		out = fcntl(3, F_DUPFD_CLOEXEC, 10);
-	struct clone_args a = {.flags = CLONE_PIDFD,
-			       .pidfd = (uint64_t)(uintptr_t)&pidfd,
-			       .exit_signal = SIGCHLD};
-	if (g && cgroup_clone_fd(g) >= 0) {
-		a.flags |= CLONE_INTO_CGROUP;
-		a.cgroup = (uint64_t)cgroup_clone_fd(g);
-	}
-	long pid = syscall(SYS_clone3, &a, sizeof a);
+	const struct spawn_start *s = st->s;
+	if (st->step)
+		return err_sys(e, ERR_SPAWN_FAILED, st->eno, "'%s' could not be started: %s",
+			       s->program, st->step);
+	/* The file is there: it is the interpreter in its first line, or its loader, that is not. */
+	if (st->eno == ENOENT && access(s->program, F_OK) == 0)
+		return err_sys(e, ERR_SPAWN_FAILED, st->eno,
+			       "'%s' needs an interpreter or loader that is "
+			       "missing",
+			       s->program);
+	return err_sys(e, ERR_SPAWN_FAILED, st->eno, "'%s' cannot be executed", s->program);
+}
+
+pid_t spawn_child(const struct spawn_start *s, struct err *e)
+{
+	_Alignas(16) static char stack[STACK_SIZE];
+	struct start st = {.s = s, .parent = getpid()};
+	pid_t pid = clone(child, stack + sizeof stack, CLONE_VM | CLONE_VFORK | SIGCHLD, &st);
 	if (pid < 0)
-		return err_sys(e, ERR_SPAWN_FAILED, errno, "a process for '%s'", s->program);
-	if (pid == 0)
-		child(s, g, out);
-	close(take_fd(&out));
-	if (p[1] == 3)
-		close(3);
-	struct failure f;
-	ssize_t n = read(in, &f, sizeof f); /* ends at exec */
-	*ret_pidfd = pidfd;
-	if (n == sizeof f)
-		err_sys(e, ERR_SPAWN_FAILED, f.eno, "'%s' could not be started (%s)", s->program,
-			f.step);
-	return (pid_t)pid;
+		return err_sys(e, ERR_SPAWN_FAILED, errno, "no process for '%s'", s->program);
+	if (!st.eno)
+		return pid;
+	waitpid(pid, NULL, 0);
+	return explain(&st, e);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* spawn_child.h - one start in the spawner. L1; the spawner's single thread. */
+/* spawn_child.h - one start: from the spawner's (or a keeper's) process to the program. L1; single-threaded. */
 #pragma once
 
 #include "sandbox/cgroup.h"
@@ -8,12 +8,19 @@
 struct spawn_start { /* everything borrowed */
 	const char *program, *cwd;
 	char **argv, **envp;
-	int fds[SPAWN_FDS];
+	int stdio[3], cwd_fd; /* cwd_fd -1: go by cwd */
 	struct sandbox_limits limits;
-	bool enforce, memory_by_cgroup, cwd_by_fd;
-	int64_t uid, gid;
+	bool enforce;       /* apply limits */
+	bool memory_by_as;  /* no cgroup holds its memory: RLIMIT_AS */
+	uint32_t nproc;     /* no cgroup counts its processes: RLIMIT_NPROC; 0: none */
+	int64_t uid, gid;   /* -1: unchanged */
+	const struct cgroup *group; /* NULL: none */
 };
 
-/* Start it in g (may be NULL). The pid, with e->code set when the program was not reached (the process
- * is then about to end and must still be waited for), or -errno when there is no process. */
-pid_t spawn_child(const struct spawn_start *s, struct cgroup *g, int *ret_pidfd, struct err *e);
+/* Once, before the first start: this process blocks every signal and handles none, so that a child needs no
+ * work to be free of them, and what a child's score with the out-of-memory killer will be is read. */
+void spawn_child_init(void);
+
+/* Start it. The pid, once the program runs. When it could not be reached, -errno with the reason in e, and
+ * no process is left. The caller is suspended meanwhile, as by vfork. */
+pid_t spawn_child(const struct spawn_start *s, struct err *e);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* spawn_client.c - the worker's side of symbi-spawn. L1; loop thread only. */
+/* spawn_client.c - the worker's side of symbi-spawn. L1; loop thread only. Requests that the socket does not
+ * take at once wait in a queue, so that the loop never waits for the spawner. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -12,45 +13,112 @@
 #include "sandbox/spawn_msg.h"
 #include "sandbox/spec.h"
 
+#define WAITING_MAX 65536 /* requests */
+
+struct waiting {
+	struct waiting *next;
+	int fds[SPAWN_FDS]; /* owned */
+	unsigned n;
+	size_t text_len;
+	struct spawn_req req;
+	char text[];
+};
+
 struct spawn_client {
 	int fd;
+	bool lost;
 	uv_poll_t watch;
 	struct sandbox_events ev;
 	void *arg;
+	uint64_t token; /* of the list that was asked for; 0: none */
+	bool listing;   /* it has begun */
 	void (*resynced)(void *arg);
+	struct waiting *first, **last;
+	size_t waiting;
 };
+
+/* ---- events ---- */
 
 static void on_message(struct spawn_client *c, const struct spawn_event *m)
 {
-	if (m->op == SPAWN_STARTED) {
+	if (m->op == SPAWN_LISTING && c->token && m->id == c->token)
+		c->listing = true;
+	if (c->token && !c->listing)
+		return; /* meant for an earlier worker; the list has it all again */
+	if (m->op == SPAWN_STARTED)
 		c->ev.started(c->arg, m->id, m->pid);
-	} else if (m->op == SPAWN_ENDED) {
+	else if (m->op == SPAWN_ENDED)
 		c->ev.ended(c->arg, m->id, &m->result);
-	} else if (m->op == SPAWN_MEASURED && c->ev.measured) {
+	else if (m->op == SPAWN_MEASURED && c->ev.measured)
 		c->ev.measured(c->arg, m->id, &m->usage);
-	} else if (m->op == SPAWN_LISTED && c->resynced) {
-		void (*done)(void *) = c->resynced;
-		c->resynced = NULL;
-		done(c->arg);
-	}
+	if (m->op != SPAWN_LISTED || m->id != c->token)
+		return;
+	c->token = 0;
+	c->listing = false;
+	if (c->resynced)
+		c->resynced(c->arg);
 }
 
-static void on_readable(uv_poll_t *watch, int status, int events)
+static void drop_waiting(struct spawn_client *c)
 {
-	(void)status, (void)events;
+	for (struct waiting *w; (w = c->first);) {
+		c->first = w->next;
+		while (w->n > 0)
+			close(w->fds[--w->n]);
+		free(w);
+	}
+	c->last = &c->first;
+	c->waiting = 0;
+}
+
+static void lost(struct spawn_client *c)
+{
+	c->lost = true;
+	uv_poll_stop(&c->watch);
+	drop_waiting(c);
+	c->ev.lost(c->arg);
+}
+
+static void on_ready(uv_poll_t *watch, int status, int events);
+
+static void send_waiting(struct spawn_client *c)
+{
+	for (struct waiting *w; (w = c->first);) {
+		if (spawn_send(c->fd, &w->req, sizeof w->req, w->text, w->text_len, w->fds, w->n) ==
+		    -EAGAIN)
+			return;
+		c->first = w->next;
+		c->waiting--;
+		while (w->n > 0)
+			close(w->fds[--w->n]);
+		free(w);
+	}
+	c->last = &c->first;
+	uv_poll_start(&c->watch, UV_READABLE, on_ready);
+}
+
+static void on_ready(uv_poll_t *watch, int status, int events)
+{
 	struct spawn_client *c = watch->data;
 	struct spawn_event m;
-	int fds[SPAWN_FDS], n;
-	while ((n = spawn_recv(c->fd, &m, sizeof m, fds)) >= 0) {
-		while (n > 0)
-			close(fds[--n]);
-		on_message(c, &m);
+	int fds[SPAWN_FDS];
+	unsigned nfds;
+	ssize_t n;
+	if (status == 0 && (events & UV_WRITABLE))
+		send_waiting(c);
+	while ((n = spawn_recv(c->fd, &m, sizeof m, fds, &nfds)) > 0) {
+		while (nfds > 0)
+			close(fds[--nfds]);
+		if ((size_t)n == sizeof m)
+			on_message(c, &m);
+		if (uv_is_closing((uv_handle_t *)watch))
+			return;
 	}
-	if (n != -EAGAIN) {
-		uv_poll_stop(&c->watch);
-		c->ev.lost(c->arg);
-	}
+	if (n != -EAGAIN && n != -EINTR)
+		lost(c);
 }
+
+/* ---- open and close ---- */
 
 int spawn_client_open(struct spawn_client **ret, int fd, struct loop *l,
 		      const struct sandbox_events *ev, void *arg, struct err *e)
@@ -61,12 +129,13 @@ int spawn_client_open(struct spawn_client **ret, int fd, struct loop *l,
 	c->fd = fd;
 	c->ev = *ev;
 	c->arg = arg;
+	c->last = &c->first;
 	if (uv_poll_init(&l->uv, &c->watch, fd) != 0) {
 		free(c);
 		return err_set(e, ERR_SPAWN_LOST, "the spawner's socket cannot be watched");
 	}
 	c->watch.data = c;
-	uv_poll_start(&c->watch, UV_READABLE, on_readable);
+	uv_poll_start(&c->watch, UV_READABLE, on_ready);
 	*ret = c;
 	return 0;
 }
@@ -80,28 +149,64 @@ static void closed(uv_handle_t *h)
 
 void spawn_client_close(struct spawn_client *c)
 {
-	if (c)
-		uv_close((uv_handle_t *)&c->watch, closed);
+	if (!c)
+		return;
+	drop_waiting(c);
+	uv_close((uv_handle_t *)&c->watch, closed);
 }
 
-static int request(struct spawn_client *c, const struct spawn_req *q, const int *fds, unsigned n,
-		   struct err *e)
+/* ---- requests ---- */
+
+static int wait_for_room(struct spawn_client *c, const struct spawn_req *q, const struct buf *text,
+			 const int *fds, unsigned n, struct err *e)
 {
-	int r;
-	while ((r = spawn_send(c->fd, q, sizeof *q, fds, n)) == -EAGAIN)
-		usleep(50); /* the spawner reads at once; its queue is full for microseconds */
-	return r < 0 ? err_sys(e, ERR_SPAWN_LOST, -r, "the spawner does not answer") : 0;
+	size_t len = text ? text->len : 0;
+	struct waiting *w = c->waiting < WAITING_MAX ? malloc(sizeof *w + len) : NULL;
+	if (!w)
+		return err_sys(e, ERR_SPAWN_LOST, EAGAIN, "the spawner does not answer");
+	*w = (struct waiting){.req = *q, .text_len = len};
+	if (len)
+		memcpy(w->text, text->data, len);
+	for (; w->n < n; w->n++)
+		if ((w->fds[w->n] = fcntl(fds[w->n], F_DUPFD_CLOEXEC, 0)) < 0) {
+			int r = err_sys(e, ERR_SPAWN_FAILED, errno, "descriptors of a start");
+			while (w->n > 0)
+				close(w->fds[--w->n]);
+			free(w);
+			return r;
+		}
+	*c->last = w;
+	c->last = &w->next;
+	if (c->waiting++ == 0)
+		uv_poll_start(&c->watch, UV_READABLE | UV_WRITABLE, on_ready);
+	return 0;
+}
+
+static int request(struct spawn_client *c, const struct spawn_req *q, const struct buf *text,
+		   const int *fds, unsigned n, struct err *e)
+{
+	int r = -EAGAIN;
+	if (c->lost)
+		return err_set(e, ERR_SPAWN_LOST, "the spawner is gone");
+	if (!c->first)
+		r = spawn_send(c->fd, q, sizeof *q, text ? text->data : NULL, text ? text->len : 0,
+			       fds, n);
+	if (r == -EAGAIN)
+		return wait_for_room(c, q, text, fds, n, e);
+	return r < 0 ? err_sys(e, ERR_SPAWN_LOST, -r, "the spawner's socket") : 0;
 }
 
 int spawn_client_resync(struct spawn_client *c, void (*done)(void *arg), struct err *e)
 {
 	c->resynced = done;
-	return request(c, &(struct spawn_req){.op = SPAWN_LIST}, NULL, 0, e);
+	c->listing = false;
+	c->token = clock_mono_ns() << 16 | ((uint64_t)getpid() & 0xffff);
+	return request(c, &(struct spawn_req){.op = SPAWN_LIST, .id = c->token}, NULL, NULL, 0, e);
 }
 
 static int simple(struct spawn_client *c, uint32_t op, uint64_t id, int arg, struct err *e)
 {
-	return request(c, &(struct spawn_req){.op = op, .id = id, .arg = arg}, NULL, 0, e);
+	return request(c, &(struct spawn_req){.op = op, .id = id, .arg = arg}, NULL, NULL, 0, e);
 }
 
 int sandbox_signal(struct spawn_client *c, uint64_t id, int sig, struct err *e)
@@ -132,9 +237,11 @@ int sandbox_measure(struct spawn_client *c, uint64_t id, struct err *e)
 int sandbox_set_limits(struct spawn_client *c, uint64_t id, const struct sandbox_limits *l,
 		       struct err *e)
 {
-	return request(c, &(struct spawn_req){.op = SPAWN_LIMITS, .id = id, .limits = *l}, NULL, 0,
-		       e);
+	struct spawn_req q = {.op = SPAWN_LIMITS, .id = id, .limits = *l};
+	return request(c, &q, NULL, NULL, 0, e);
 }
+
+/* ---- start ---- */
 
 static uint32_t add_strings(struct buf *b, const char *const *list)
 {
@@ -152,6 +259,15 @@ static int text_fd(const struct buf *b)
 	return take_fd(&fd);
 }
 
+static void add_fd(struct spawn_req *q, int fds[static SPAWN_FDS], unsigned *n,
+		   enum spawn_flag flag, int fd)
+{
+	if (fd < 0)
+		return;
+	q->flags |= flag;
+	fds[(*n)++] = fd;
+}
+
 int sandbox_start(struct spawn_client *c, enum sandbox_tier tier, const struct sandbox_spec *s,
 		  struct err *e)
 {
@@ -166,25 +282,28 @@ int sandbox_start(struct spawn_client *c, enum sandbox_tier tier, const struct s
 	struct spawn_req q = {.op = SPAWN_START,
 			      .id = s->id,
 			      .limits = s->limits,
-			      .enforce = s->enforce,
+			      .flags = s->enforce ? SPAWN_ENFORCE : 0,
 			      .uid = s->uid == (uid_t)-1 ? -1 : (int64_t)s->uid,
 			      .gid = s->gid == (gid_t)-1 ? -1 : (int64_t)s->gid};
 	q.argc = add_strings(&text, s->argv);
 	q.envc = add_strings(&text, s->envp);
+	if (text.fail || q.argc > SPAWN_STRINGS || q.envc > SPAWN_STRINGS)
+		return err_set(
+			e, ERR_RESOURCE_TOO_BIG,
+			"arguments and environment together have at most %u bytes and %u strings "
+			"each",
+			SPAWN_TEXT_MAX, SPAWN_STRINGS);
 	q.text_len = (uint32_t)text.len;
-	if (text.fail)
-		return err_set(e, ERR_RESOURCE_TOO_BIG, "arguments and environment together have at "
-			       "most %u bytes", SPAWN_TEXT_MAX);
-	autoclose int t = text_fd(&text);
-	if (t < 0)
+	bool inlined = text.len <= SPAWN_INLINE_MAX;
+	autoclose int t = inlined ? -1 : text_fd(&text);
+	if (!inlined && t < 0)
 		return err_sys(e, ERR_SYS_IO, errno, "memfd");
-	autoclose int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-	if (null < 0)
-		return err_sys(e, ERR_SYS_IO, errno, "'/dev/null'");
-	int fds[SPAWN_FDS] = {t, s->stdin_fd, s->stdout_fd, s->stderr_fd, s->cwd_fd > 0 ? s->cwd_fd : null};
-	for (int i = 1; i < 4; i++)
-		if (fds[i] < 0)
-			fds[i] = null;
-	q.cwd_by_fd = s->cwd_fd > 0;
-	return request(c, &q, fds, SPAWN_FDS, e);
+	int fds[SPAWN_FDS];
+	unsigned n = 0;
+	add_fd(&q, fds, &n, SPAWN_TEXT, t);
+	add_fd(&q, fds, &n, SPAWN_STDIN, s->stdin_fd);
+	add_fd(&q, fds, &n, SPAWN_STDOUT, s->stdout_fd);
+	add_fd(&q, fds, &n, SPAWN_STDERR, s->stderr_fd);
+	add_fd(&q, fds, &n, SPAWN_CWD, s->cwd_fd > 0 ? s->cwd_fd : -1);
+	return request(c, &q, inlined ? &text : NULL, fds, n, e);
 }

@@ -1,12 +1,16 @@
 /* SPDX-License-Identifier: MIT */
-/* spawn_msg.h - what worker and spawner say to each other: fixed messages over SOCK_SEQPACKET, the
- * descriptors by SCM_RIGHTS, the strings of a start in a memfd. L1. */
+/* spawn_msg.h - what worker and spawner say to each other over SOCK_SEQPACKET. L1; any thread.
+ *
+ * A request is a struct spawn_req; that of a start is followed by its strings, or, when they are long, has
+ * them in a memfd. Descriptors travel by SCM_RIGHTS in the order of their flags. An event is a struct
+ * spawn_event. Both ends come from one build, so the structs are their own format. */
 #pragma once
 
 #include "sandbox/sandbox.h"
 
-#define SPAWN_TEXT_MAX (4u << 20) /* bytes of argv, environment and paths together */
-#define SPAWN_FDS      5          /* text, stdin, stdout, stderr, working directory */
+#define SPAWN_TEXT_MAX   (4u << 20) /* bytes of a start's strings together */
+#define SPAWN_INLINE_MAX 16384u     /* up to here they follow the request */
+#define SPAWN_STRINGS    65536u     /* arguments, and variables, of one start at most */
 
 enum spawn_op {
 	SPAWN_START = 1,
@@ -14,22 +18,33 @@ enum spawn_op {
 	SPAWN_KILL,
 	SPAWN_FREEZE,
 	SPAWN_ACK,
-	SPAWN_LIST,
+	SPAWN_LIST, /* id: any number, comes back in SPAWN_LISTING and SPAWN_LISTED */
 	SPAWN_LIMITS,
 	SPAWN_MEASURE,
 	SPAWN_STARTED = 100,
 	SPAWN_ENDED,
+	SPAWN_LISTING,
 	SPAWN_LISTED,
 	SPAWN_MEASURED,
 };
+
+enum spawn_flag { /* the first SPAWN_FDS say which descriptors come along, in this order */
+	SPAWN_TEXT = 1 << 0,
+	SPAWN_STDIN = 1 << 1,
+	SPAWN_STDOUT = 1 << 2,
+	SPAWN_STDERR = 1 << 3,
+	SPAWN_CWD = 1 << 4,
+	SPAWN_ENFORCE = 1 << 5,
+};
+#define SPAWN_FDS 5
 
 struct spawn_req {
 	uint32_t op;
 	int32_t arg; /* signal; frozen */
 	uint64_t id;
 	struct sandbox_limits limits;
-	uint32_t enforce, cwd_by_fd;
-	uint32_t argc, envc, text_len; /* text: program, cwd, argv..., envp..., each ended by NUL */
+	uint32_t flags;
+	uint32_t argc, envc, text_len; /* strings: program, cwd, argv..., envp..., each ended by NUL */
 	int64_t uid, gid;              /* -1: unchanged */
 };
 
@@ -43,11 +58,14 @@ struct spawn_event {
 	};
 };
 
-/* Send msg with n descriptors. 0, -EAGAIN, or -errno. */
-int spawn_send(int sock, const void *msg, size_t len, const int *fds, unsigned n);
-/* Receive exactly len bytes of message. Count of descriptors in fds (CLOEXEC, owned by the caller), or
- * -EAGAIN, -EPIPE at the end, -EBADMSG for anything else that is not such a message. */
-int spawn_recv(int sock, void *msg, size_t len, int fds[static SPAWN_FDS]);
+/* Send msg and, when there is any, text behind it, with n descriptors. 0, -EAGAIN, or -errno. */
+int spawn_send(int sock, const void *msg, size_t len, const void *text, size_t text_len,
+	       const int *fds, unsigned n);
+/* Receive one message of at most cap bytes: its length, and the descriptors that came with it (CLOEXEC,
+ * owned by the caller). -EAGAIN, -EPIPE at the end, -EBADMSG for what is longer or has more descriptors. */
+ssize_t spawn_recv(int sock, void *msg, size_t cap, int fds[static SPAWN_FDS], unsigned *ret_n);
+/* Is what came a request that may be served: op, length, counts and descriptors fit. 0 or -EBADMSG. */
+int spawn_req_check(const struct spawn_req *q, size_t len, unsigned nfds);
 /* Split text into argc + envc + 2 strings; out has room for that many and two NULLs: program, cwd,
  * argv..., NULL, envp..., NULL. -EBADMSG when it is not exactly those. Borrows text. */
 int spawn_text_split(char *text, size_t len, uint32_t argc, uint32_t envc, char **out);

@@ -1,345 +1,478 @@
 /* SPDX-License-Identifier: MIT */
-/* spawn_server.c - the main loop of symbi-spawn: starts processes, watches them end, remembers what
- * nobody has acknowledged, and ends everything when the other side is gone. L1; single-threaded. */
+/* spawn_server.c - the main loop of symbi-spawn: starts processes, sees them end, ends what they leave, and
+ * remembers all of it until it is acknowledged. L1; single-threaded. Nothing here waits for one job: the
+ * other side may be dead or slow, and so may be what it asked for. */
+#include "sandbox/spawn_server.h"
+
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
+#include <sys/epoll.h>
 #include <sys/prctl.h>
-#include <sys/syscall.h>
+#include <sys/signalfd.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
-#include "lib/crc32c.h"
 #include "lib/mem.h"
-#include "sandbox/spawn_child.h"
+#include "sandbox/proctree.h"
 
-struct job {
-	struct job *next;
-	uint64_t id;
-	pid_t pid;
-	int pidfd; /* -1: ended */
-	struct cgroup *group;
-	uint64_t started_ns;
-	bool killed;
-	bool ended;
-	struct sandbox_result result;
-};
-
-struct server {
-	int sock;
-	struct cgroup_base *base;
-	struct sandbox_caps caps;
-	struct job *jobs;
-};
+#define BURST         32          /* requests served before ended processes get their turn */
+#define TICK_MAX_MS   50          /* between two rounds of ending what does not end */
+#define ENDING_MAX_NS 10000000000 /* then its end is told though something is stuck in the kernel */
 
 static uint64_t now_ns(void)
 {
-	return clock_mono_ns();
+	struct timespec t;
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
-static void base_name(const char *state_dir, char out[static 64])
-{
-	snprintf(out, 64, "symbi-%08x", crc32c(state_dir, strlen(state_dir)));
-}
+/* ---- news: what the other side has not been told yet ---- */
 
-static struct job *job_of(struct server *s, uint64_t id)
+static void queue(struct server *s, struct job *j, unsigned news)
 {
-	for (struct job *j = s->jobs; j; j = j->next)
-		if (j->id == id)
-			return j;
-	return NULL;
-}
-
-static void tell(struct server *s, const struct spawn_event *ev)
-{
-	struct pollfd p = {s->sock, POLLOUT, 0};
-	while (spawn_send(s->sock, ev, sizeof *ev, NULL, 0) == -EAGAIN && poll(&p, 1, 1000) >= 0)
-		;
-}
-
-static void tell_job(struct server *s, const struct job *j)
-{
-	struct spawn_event ev = {.op = j->ended ? SPAWN_ENDED : SPAWN_STARTED,
-				 .id = j->id,
-				 .pid = j->pid,
-				 .result = j->result};
-	tell(s, &ev);
-}
-
-/* Without cgroups: the whole session, and what was reparented to us out of it. */
-static void kill_session(const struct job *j)
-{
-	kill(-j->pid, SIGKILL);
-}
-
-static void kill_job(struct job *j)
-{
-	if (j->group)
-		cgroup_kill(j->group);
-	else
-		kill_session(j);
-}
-
-static void why_it_ended(struct job *j, int status)
-{
-	struct sandbox_result *r = &j->result;
-	r->code = WIFEXITED(status) ? WEXITSTATUS(status) : WTERMSIG(status);
-	if (j->group && cgroup_oom(j->group))
-		r->end = END_MEMORY;
-	else if (WIFEXITED(status))
-		r->end = END_EXITED;
-	else if (r->code == SIGXFSZ)
-		r->end = END_FILE_SIZE;
-	else if (r->code == SIGXCPU)
-		r->end = END_CPU_TIME;
-	else
-		r->end = j->killed ? END_KILLED : END_SIGNALED;
-}
-
-/* The first process ended: end the rest of its run, measure, report. */
-static void finish(struct server *s, struct job *j, const struct err *start_error)
-{
-	struct rusage ru;
-	int status = 0;
-	wait4(j->pid, &status, 0, &ru);
-	close(j->pidfd);
-	j->pidfd = -1;
-	j->ended = true;
-	why_it_ended(j, status);
-	if (start_error) {
-		j->result.end = END_START_FAILED;
-		j->result.err = *start_error;
-	}
-	j->result.wall_ns = now_ns() - j->started_ns;
-	j->result.cpu_ns = (uint64_t)(ru.ru_utime.tv_sec + ru.ru_stime.tv_sec) * 1000000000u +
-			   (uint64_t)(ru.ru_utime.tv_usec + ru.ru_stime.tv_usec) * 1000u;
-	j->result.memory_peak_bytes = (uint64_t)ru.ru_maxrss * 1024;
-	if (j->group) {
-		for (int i = 0; i < 1000 && !cgroup_empty(j->group); i++) {
-			cgroup_kill(j->group);
-			usleep(200);
-		}
-		struct sandbox_usage u;
-		cgroup_usage(j->group, &u);
-		if (u.cpu_ns > j->result.cpu_ns)
-			j->result.cpu_ns = u.cpu_ns;
-		if (u.memory_peak_bytes)
-			j->result.memory_peak_bytes = u.memory_peak_bytes;
-		j->result.pids_refused = u.pids_refused;
-		j->result.oom_kills = u.oom_kills;
-		cgroup_put(take_ptr(j->group));
-	} else {
-		kill_session(j);
-	}
-	tell_job(s, j);
-}
-
-static void refuse_start(struct server *s, uint64_t id, const struct err *e)
-{
-	struct job *j = calloc(1, sizeof *j);
-	if (!j)
+	j->news |= news;
+	if (j->queued)
 		return;
-	*j = (struct job){.id = id, .pidfd = -1, .ended = true, .next = s->jobs};
+	j->queued = true;
+	j->next_news = NULL;
+	*s->news_end = j;
+	s->news_end = &j->next_news;
+}
+
+static struct spawn_event event_of(struct job *j, unsigned news)
+{
+	struct spawn_event ev = {.id = j->id, .pid = j->pid};
+	switch ((enum job_news)news) {
+	case NEWS_STARTED: ev.op = SPAWN_STARTED; break;
+	case NEWS_MEASURED:
+		ev.op = SPAWN_MEASURED;
+		job_usage(j, &ev.usage);
+		break;
+	case NEWS_ENDED:
+		ev.op = SPAWN_ENDED;
+		ev.result = j->result;
+		break;
+	case NEWS_LISTING: ev.op = SPAWN_LISTING; break;
+	case NEWS_LISTED: ev.op = SPAWN_LISTED; break;
+	}
+	return ev;
+}
+
+static void watch(struct server *s, bool for_room)
+{
+	struct epoll_event ev = {EPOLLIN | (for_room ? EPOLLOUT : 0), {.fd = s->sock}};
+	if (for_room != s->blocked)
+		epoll_ctl(s->epoll, EPOLL_CTL_MOD, s->sock, &ev);
+	s->blocked = for_room;
+}
+
+/* Tell what there is to tell, as far as the socket takes it. */
+static void tell(struct server *s)
+{
+	for (struct job *j; (j = s->news);) {
+		while (j->news) {
+			unsigned news = j->news & -j->news;
+			bool late = news == NEWS_MEASURED && j->state != JOB_RUNNING;
+			struct spawn_event ev = late ? (struct spawn_event){0} : event_of(j, news);
+			if (!late &&
+			    spawn_send(s->sock, &ev, sizeof ev, NULL, 0, NULL, 0) == -EAGAIN)
+				return watch(s, true);
+			j->news &= ~news;
+		}
+		s->news = j->next_news;
+		if (!s->news)
+			s->news_end = &s->news;
+		j->queued = false;
+		if (j->acked)
+			jobs_free(&s->jobs, j);
+	}
+	watch(s, false);
+}
+
+/* Everything once more, between two marks: for a new worker, which cannot know what the old one heard. */
+static void tell_all(struct server *s, uint64_t token)
+{
+	for (struct job *j; (j = s->news);) {
+		s->news = j->next_news;
+		j->news = 0;
+		j->queued = false;
+		if (j->acked)
+			jobs_free(&s->jobs, j);
+	}
+	s->news_end = &s->news;
+	s->listing.id = s->listed.id = token;
+	queue(s, &s->listing, NEWS_LISTING);
+	for (struct job *j = NULL; (j = jobs_each(&s->jobs, j));)
+		if (j->state == JOB_OVER || j->pid)
+			queue(s, j, j->state == JOB_OVER ? NEWS_ENDED : NEWS_STARTED);
+	queue(s, &s->listed, NEWS_LISTED);
+}
+
+/* ---- the end of a job ---- */
+
+static void over(struct server *s, struct job *j)
+{
+	job_judge(j);
+	cgroup_put(take_ptr(j->group));
+	j->state = JOB_OVER;
+	queue(s, j, NEWS_ENDED);
+}
+
+static void never_ran(struct server *s, struct job *j, const struct err *e)
+{
+	cgroup_put(take_ptr(j->group));
 	j->result = (struct sandbox_result){.end = END_START_FAILED, .err = *e};
-	s->jobs = j;
-	tell_job(s, j);
+	j->state = JOB_OVER;
+	queue(s, j, NEWS_ENDED);
 }
 
-static void start(struct server *s, const struct spawn_req *q, int fds[static SPAWN_FDS])
+/* Its first process ended: so must the rest. */
+static void ending(struct server *s, struct job *j, int status, const struct rusage *used)
 {
-	struct err e = {0};
-	char **strings = calloc((size_t)q->argc + q->envc + 4, sizeof *strings);
-	char *text = q->text_len <= SPAWN_TEXT_MAX ? malloc(q->text_len + 1) : NULL;
-	struct job *j = calloc(1, sizeof *j);
-	if (!strings || !text || !j || job_of(s, q->id) ||
-	    pread(fds[0], text, q->text_len, 0) != (ssize_t)q->text_len ||
-	    spawn_text_split(text, q->text_len, q->argc, q->envc, strings) < 0) {
-		err_set(&e, ERR_SPAWN_FAILED, "the start request cannot be read");
-		refuse_start(s, q->id, &e);
-		free(j);
-	} else {
-		struct spawn_start st = {.program = strings[0],
-					 .cwd = strings[1],
-					 .argv = strings + 2,
-					 .envp = strings + 2 + q->argc + 1,
-					 .limits = q->limits,
-					 .enforce = q->enforce,
-					 .cwd_by_fd = q->cwd_by_fd,
-					 .memory_by_cgroup = s->caps.memory,
-					 .uid = q->uid,
-					 .gid = q->gid};
-		memcpy(st.fds, fds, sizeof st.fds);
-		*j = (struct job){.id = q->id, .pidfd = -1, .started_ns = now_ns()};
-		j->group = s->base ? cgroup_get(s->base) : NULL;
-		if (j->group)
-			cgroup_limit(j->group, q->enforce ? &q->limits : &(struct sandbox_limits){0});
-		j->pid = spawn_child(&st, j->group, &j->pidfd, &e);
-		if (j->pid < 0) {
-			cgroup_put(j->group);
-			refuse_start(s, q->id, &e);
-			free(j);
+	if (j->state != JOB_RUNNING)
+		return;
+	j->status = status;
+	j->used = *used;
+	j->ended_ns = now_ns();
+	j->state = JOB_ENDING;
+	if (job_empty(j)) {
+		over(s, j);
+		return;
+	}
+	job_kill(j);
+	j->next_ending = s->ending;
+	s->ending = j;
+	s->tick_ms = 1;
+}
+
+/* Too late to wait any longer. */
+static void give_up(struct server *s, struct job *j)
+{
+	if (j->child)
+		kill(j->child, SIGKILL); /* a keeper; what it held becomes ours, as strays */
+	s->strays |= !j->group;
+}
+
+static void end_round(struct server *s)
+{
+	uint64_t now = now_ns();
+	for (struct job **at = &s->ending; *at;) {
+		struct job *j = *at;
+		bool late = now - j->ended_ns > ENDING_MAX_NS;
+		if (!job_empty(j) && !late) {
+			job_kill(j);
+			at = &j->next_ending;
+			continue;
+		}
+		*at = j->next_ending;
+		if (late && !job_empty(j))
+			give_up(s, j);
+		over(s, j);
+	}
+	s->tick_ms = s->tick_ms < TICK_MAX_MS ? s->tick_ms * 2 : TICK_MAX_MS;
+}
+
+/* A child of ours that is no keeper: its keeper was killed by what it kept. */
+static void end_stray(void *arg, pid_t pid)
+{
+	struct server *s = arg;
+	if (job_by_pid(&s->jobs, pid))
+		return;
+	kill(pid, SIGSTOP);
+	proctree_kill(pid);
+	kill(pid, SIGKILL);
+	s->strays = true;
+}
+
+static void end_strays(struct server *s)
+{
+	s->strays = false;
+	proctree_each_child(getpid(), end_stray, s);
+}
+
+static void send_signal(struct job *j, int sig)
+{
+	if (sig <= 0 || sig >= NSIG)
+		return;
+	if (!j->pid) {
+		j->early = sig;
+		return;
+	}
+	kill(j->pid, sig);
+	if (sig == SIGTERM) /* who was stopped cannot hear it */
+		kill(j->pid, SIGCONT);
+}
+
+static void read_reports(struct server *s)
+{
+	struct keeper_report r;
+	while (read(s->reports[0], &r, sizeof r) == sizeof r) {
+		struct job *j = job_by_id(&s->jobs, r.id);
+		if (!j || j->state != JOB_RUNNING)
+			continue;
+		if (r.ended) {
+			ending(s, j, r.status, &r.used);
+		} else if (r.pid > 0) {
+			j->pid = r.pid;
+			queue(s, j, NEWS_STARTED);
+			send_signal(j, j->early);
+			if (j->killed)
+				job_kill(j);
 		} else {
-			j->next = s->jobs;
-			s->jobs = j;
-			if (e.code != ERR_NONE)
-				finish(s, j, &e);
-			else
-				tell_job(s, j);
+			never_ran(s, j, &r.err);
 		}
 	}
-	free(strings);
-	free(text);
 }
 
-static void forget(struct server *s, uint64_t id)
+static void reap(struct server *s)
 {
-	for (struct job **at = &s->jobs; *at; at = &(*at)->next)
-		if ((*at)->id == id && (*at)->ended) {
-			struct job *j = *at;
-			*at = j->next;
-			free(j);
-			return;
+	struct signalfd_siginfo si[16];
+	struct rusage used;
+	int status;
+	pid_t pid;
+	while (read(s->signals, si, sizeof si) == sizeof si)
+		;
+	while ((pid = wait4(-1, &status, WNOHANG, &used)) > 0) {
+		struct job *j = job_by_pid(&s->jobs, pid);
+		if (!j) {
+			s->strays |= s->keepers;
+			continue;
 		}
-}
-
-static void serve(struct server *s, const struct spawn_req *q, int *fds, int n)
-{
-	struct job *j = job_of(s, q->id);
-	bool live = j && !j->ended;
-	switch ((enum spawn_op)q->op) {
-	case SPAWN_START:
-		if (n == SPAWN_FDS)
-			start(s, q, fds);
-		break;
-	case SPAWN_SIGNAL:
-		if (live)
-			syscall(SYS_pidfd_send_signal, j->pidfd, q->arg, NULL, 0);
-		break;
-	case SPAWN_KILL:
-		if (live) {
-			j->killed = true;
-			kill_job(j);
-		}
-		break;
-	case SPAWN_FREEZE:
-		if (live && j->group)
-			cgroup_freeze(j->group, q->arg);
-		else if (live)
-			kill(-j->pid, q->arg ? SIGSTOP : SIGCONT);
-		break;
-	case SPAWN_LIMITS:
-		if (live && j->group)
-			cgroup_limit(j->group, &q->limits);
-		break;
-	case SPAWN_MEASURE:
-		if (live) {
-			struct spawn_event ev = {.op = SPAWN_MEASURED, .id = q->id};
-			if (j->group)
-				cgroup_usage(j->group, &ev.usage);
-			tell(s, &ev);
-		}
-		break;
-	case SPAWN_ACK:
-		forget(s, q->id);
-		break;
-	case SPAWN_LIST:
-		for (j = s->jobs; j; j = j->next)
-			tell_job(s, j);
-		tell(s, &(struct spawn_event){.op = SPAWN_LISTED});
-		break;
-	case SPAWN_STARTED:
-	case SPAWN_ENDED:
-	case SPAWN_LISTED:
-	case SPAWN_MEASURED:
-		break;
+		jobs_drop_pid(&s->jobs, j);
+		if (s->keepers)
+			read_reports(s); /* what it said before it went */
+		s->strays |= s->keepers && j->state == JOB_RUNNING;
+		ending(s, j, status, &used);
 	}
 }
 
+/* ---- requests ---- */
+
+static bool read_text(const struct spawn_req *q, int fd, char *text)
+{
+	size_t have = 0;
+	while (have < q->text_len) {
+		ssize_t n = pread(fd, text + have, q->text_len - have, (off_t)have);
+		if (n <= 0)
+			return false;
+		have += (size_t)n;
+	}
+	return true;
+}
+
+static void launch(struct server *s, struct job *j, struct spawn_start *st)
+{
+	const struct sandbox_limits none = {0};
+	struct err e = {0};
+	uid_t uid = st->uid >= 0 ? (uid_t)st->uid : geteuid();
+	int disk = st->cwd_fd >= 0 ? st->cwd_fd : open(st->cwd, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	int r = cgroup_get(s->base, st->enforce ? &st->limits : &none, disk, &j->group, &e);
+	st->group = j->group;
+	st->memory_by_as = !s->caps.memory;
+	if (st->enforce && st->limits.pids && !s->caps.pids && uid != 0)
+		st->nproc = proctree_count_uid(uid) + st->limits.pids;
+	if (st->enforce)
+		j->limits = st->limits;
+	if (disk >= 0 && disk != st->cwd_fd)
+		close(disk);
+	if (r == 0 && j->group) {
+		r = j->child = j->pid = spawn_child(st, &e);
+	} else if (r == 0) {
+		r = j->child = keeper_start(st, j->id, s->reports[1], s->mark, &e);
+	}
+	if (r < 0) {
+		j->child = j->pid = 0;
+		never_ran(s, j, &e);
+		return;
+	}
+	jobs_add_pid(&s->jobs, j);
+	if (j->pid)
+		queue(s, j, NEWS_STARTED);
+}
+
+static void start(struct server *s, const struct spawn_req *q, char *text, const int *fds)
+{
+	const struct err bad = {ERR_SPAWN_FAILED, EBADMSG, 0, "the start request cannot be read"};
+	struct spawn_start st = {.stdio = {s->null, s->null, s->null}, .cwd_fd = -1};
+	int text_fd = -1,
+	    *to[SPAWN_FDS] = {&text_fd, &st.stdio[0], &st.stdio[1], &st.stdio[2], &st.cwd_fd};
+	struct job *j = job_by_id(&s->jobs, q->id);
+	if (j) { /* asked for already: say how it is */
+		queue(s, j, j->state == JOB_OVER ? NEWS_ENDED : j->pid ? NEWS_STARTED : 0);
+		return;
+	}
+	for (unsigned i = 0; i < SPAWN_FDS; i++)
+		if (q->flags & 1u << i)
+			*to[i] = *fds++;
+	autofree char *own = text_fd >= 0 ? malloc(q->text_len + 1) : NULL;
+	autofree char **strings = calloc((size_t)q->argc + q->envc + 4, sizeof *strings);
+	j = calloc(1, sizeof *j);
+	if (!j || !strings || (text_fd >= 0 && !own))
+		abort(); /* the parent starts another spawner and everything anew */
+	*j = (struct job){.id = q->id, .started_ns = now_ns()};
+	if (jobs_add(&s->jobs, j) < 0)
+		abort();
+	if ((own && !read_text(q, text_fd, own)) ||
+	    spawn_text_split(own ? own : text, q->text_len, q->argc, q->envc, strings) < 0) {
+		never_ran(s, j, &bad);
+		return;
+	}
+	st.program = strings[0];
+	st.cwd = strings[1];
+	st.argv = strings + 2;
+	st.envp = strings + 2 + q->argc + 1;
+	st.limits = q->limits;
+	st.enforce = q->flags & SPAWN_ENFORCE;
+	st.uid = q->uid;
+	st.gid = q->gid;
+	launch(s, j, &st);
+}
+
+static void serve_running(struct server *s, struct job *j, const struct spawn_req *q)
+{
+	if (q->op == SPAWN_SIGNAL)
+		send_signal(j, q->arg);
+	if (q->op == SPAWN_FREEZE)
+		job_freeze(j, q->arg);
+	if (q->op == SPAWN_MEASURE)
+		queue(s, j, NEWS_MEASURED);
+	if (q->op == SPAWN_LIMITS) {
+		j->limits = q->limits;
+		if (j->group)
+			cgroup_limit(j->group, &q->limits, -1, NULL);
+	}
+	if (q->op == SPAWN_KILL) {
+		j->killed = true;
+		job_kill(j);
+	}
+}
+
+static void serve(struct server *s, const struct spawn_req *q, char *text, const int *fds)
+{
+	if (q->op == SPAWN_START)
+		return start(s, q, text, fds);
+	if (q->op == SPAWN_LIST)
+		return tell_all(s, q->id);
+	struct job *j = job_by_id(&s->jobs, q->id);
+	if (j && j->state == JOB_RUNNING)
+		serve_running(s, j, q);
+	if (!j || j->state != JOB_OVER || q->op != SPAWN_ACK)
+		return;
+	j->acked = true;
+	j->news = 0;
+	if (!j->queued)
+		jobs_free(&s->jobs, j);
+}
+
+/* false when the other side is gone for good. */
 static bool read_requests(struct server *s)
 {
-	struct spawn_req q;
-	int fds[SPAWN_FDS], n;
-	while ((n = spawn_recv(s->sock, &q, sizeof q, fds)) >= 0) {
-		serve(s, &q, fds, n);
-		while (n > 0)
-			close(fds[--n]);
+	int fds[SPAWN_FDS];
+	unsigned nfds;
+	for (int i = 0; i < BURST; i++) {
+		ssize_t n = spawn_recv(s->sock, &s->in, sizeof s->in, fds, &nfds);
+		if (n == -EAGAIN || n == -EINTR)
+			return true;
+		if (n == -EPIPE || n == -ECONNRESET)
+			return false;
+		if (n < 0)
+			continue; /* not one of ours */
+		if (spawn_req_check(&s->in.req, (size_t)n, nfds) == 0)
+			serve(s, &s->in.req, s->in.bytes + sizeof s->in.req, fds);
+		while (nfds > 0)
+			close(fds[--nfds]);
 	}
-	return n == -EAGAIN || n == -EBADMSG || n == -EINTR;
+	return true;
 }
 
-static void end_all(struct server *s)
+/* ---- the loop ---- */
+
+static int add_fd(struct server *s, int fd)
 {
-	for (struct job *j = s->jobs; j; j = j->next)
-		if (!j->ended)
-			kill_job(j);
-	for (struct job *j = s->jobs; j; j = j->next)
-		if (!j->ended)
-			waitpid(j->pid, NULL, 0);
-	cgroup_base_close(s->base);
+	return epoll_ctl(s->epoll, EPOLL_CTL_ADD, fd, &(struct epoll_event){EPOLLIN, {.fd = fd}});
 }
 
-/* Reap orphans that were reparented to us: every child that is no job's first process. */
-static void reap_orphans(struct server *s)
+int server_open(struct server *s, int sock, const char *group_name, uint32_t mark, struct err *e)
 {
-	siginfo_t si;
-	for (;;) {
-		si.si_pid = 0;
-		if (waitid(P_ALL, 0, &si, WEXITED | WNOHANG | WNOWAIT) < 0 || si.si_pid == 0)
-			return;
-		for (struct job *j = s->jobs; j; j = j->next)
-			if (!j->ended && j->pid == si.si_pid)
-				return; /* its pidfd is readable; finish() waits for it */
-		waitpid(si.si_pid, NULL, WNOHANG);
-	}
-}
-
-int spawn_server_run(int fd, const char *state_dir)
-{
-	struct server s = {.sock = fd};
-	char name[64];
+	sigset_t child;
+	*s = (struct server){.sock = sock, .reports = {-1, -1}, .mark = mark, .tick_ms = 1};
+	s->news_end = &s->news;
+	spawn_child_init();
 	prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
-	base_name(state_dir, name);
-	s.base = cgroup_base_open(name, &s.caps);
-	for (bool open = true; open;) {
-		size_t n = 1;
-		for (struct job *j = s.jobs; j; j = j->next)
-			n += !j->ended;
-		struct pollfd *p = calloc(n, sizeof *p);
-		struct job **of = calloc(n, sizeof(struct job *));
-		if (!p || !of)
-			abort();
-		p[0] = (struct pollfd){fd, POLLIN, 0};
-		size_t i = 1;
-		for (struct job *j = s.jobs; j; j = j->next)
-			if (!j->ended) {
-				of[i] = j;
-				p[i++] = (struct pollfd){j->pidfd, POLLIN, 0};
-			}
-		poll(p, n, -1);
-		for (i = 1; i < n; i++)
-			if (p[i].revents)
-				finish(&s, of[i], NULL);
-		reap_orphans(&s);
-		if (p[0].revents)
-			open = read_requests(&s);
-		free(p);
-		free(of);
-	}
-	end_all(&s);
+	sigemptyset(&child);
+	sigaddset(&child, SIGCHLD);
+	s->signals = signalfd(-1, &child, SFD_NONBLOCK | SFD_CLOEXEC);
+	s->epoll = epoll_create1(EPOLL_CLOEXEC);
+	s->null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	if (s->signals < 0 || s->epoll < 0 || s->null < 0 || pipe2(s->reports, O_CLOEXEC) < 0)
+		return err_sys(e, ERR_SPAWN_FAILED, errno, "the spawner's descriptors");
+	fcntl(s->reports[0], F_SETFL, O_NONBLOCK);
+	s->base = cgroup_base_open(group_name, &s->caps);
+	if (!s->base)
+		return err_set(e, ERR_SYS_MEMORY, "no memory for the spawner");
+	s->keepers = !s->caps.kill;
+	if (add_fd(s, sock) < 0 || add_fd(s, s->signals) < 0 || add_fd(s, s->reports[0]) < 0)
+		return err_sys(e, ERR_SPAWN_FAILED, errno, "the spawner's descriptors");
 	return 0;
 }
 
-int spawn_server_cleanup(const char *state_dir, struct err *e)
+/* One turn; false when the other side is gone. */
+static bool turn(struct server *s)
 {
-	(void)e;
-	char name[64];
-	base_name(state_dir, name);
-	cgroup_base_cleanup(name);
-	return 0;
+	struct epoll_event ev[4];
+	bool open = true;
+	int n = epoll_wait(s->epoll, ev, ARRAY_LEN(ev), s->ending || s->strays ? s->tick_ms : -1);
+	for (int i = 0; i < n; i++) {
+		if (ev[i].data.fd == s->signals)
+			reap(s);
+		else if (ev[i].data.fd == s->reports[0])
+			read_reports(s);
+		else if (ev[i].events & ~EPOLLOUT)
+			open = read_requests(s);
+	}
+	if (s->ending)
+		end_round(s);
+	if (s->strays)
+		end_strays(s);
+	return open;
+}
+
+void server_run(struct server *s)
+{
+	while (turn(s))
+		tell(s);
+}
+
+/* End everything, within ENDING_MAX_NS at most. */
+void server_close(struct server *s)
+{
+	uint64_t until = now_ns() + ENDING_MAX_NS;
+	epoll_ctl(s->epoll, EPOLL_CTL_DEL, s->sock, NULL);
+	for (bool any = true; any && now_ns() < until;) {
+		any = s->ending || s->strays;
+		for (struct job *j = NULL; (j = jobs_each(&s->jobs, j));)
+			if (j->state == JOB_RUNNING) {
+				job_kill(j);
+				any = true;
+			}
+		if (any) {
+			epoll_wait(s->epoll, &(struct epoll_event){0}, 1, s->tick_ms);
+			reap(s);
+			read_reports(s);
+			end_round(s);
+			if (s->strays)
+				end_strays(s);
+		}
+	}
+	cgroup_base_close(s->base);
+	jobs_done(&s->jobs);
+	close(s->epoll);
+	close(s->signals);
+	close(s->null);
+	close(s->reports[0]);
+	close(s->reports[1]);
 }

@@ -13,6 +13,8 @@
 
 #include "lib/mem.h"
 
+#define SYSTEM_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
 static const char *const tier_names[] = {"None", "Tier1", "Tier2", "Tier3"};
 
 const char *sandbox_tier_name(enum sandbox_tier t)
@@ -46,14 +48,23 @@ const struct sandbox_driver *const sandbox_drivers[] = {&native, NULL};
 
 int sandbox_tier_available(enum sandbox_tier tier, struct err *e)
 {
-	int r = err_set(e, ERR_SEC_TIER,
-			"tier '%s' cannot be had: this build has no driver for it; `tier: None` runs "
-			"without a wall where security.allow_native_execution permits it",
-			sandbox_tier_name(tier));
-	for (const struct sandbox_driver *const *d = sandbox_drivers; *d; d++)
-		if ((*d)->tier == tier && (r = (*d)->available(e)) == 0)
+	int r = 0;
+	for (const struct sandbox_driver *const *d = sandbox_drivers; *d; d++) {
+		struct err why = {0};
+		if ((*d)->tier != tier)
+			continue;
+		if ((*d)->available(&why) == 0)
 			return 0;
-	return r;
+		r = err_set(e, ERR_SEC_TIER, "tier '%s' cannot be had: %s", sandbox_tier_name(tier),
+			    why.msg);
+	}
+	if (r < 0)
+		return r;
+	return err_set(
+		e, ERR_SEC_TIER,
+		"tier '%s' cannot be had: this build has no driver for it; `tier: None` runs "
+		"without a wall where security.allow_native_execution permits it",
+		sandbox_tier_name(tier));
 }
 
 static const char *env_path(const struct sandbox_spec *s)
@@ -61,43 +72,74 @@ static const char *env_path(const struct sandbox_spec *s)
 	for (const char *const *p = s->envp; p && *p; p++)
 		if (strncmp(*p, "PATH=", 5) == 0)
 			return *p + 5;
-	return "/usr/local/bin:/usr/bin:/bin";
+	return SYSTEM_PATH;
 }
 
-/* The file that NAME means: as it is when it holds a slash, else found in path. Resolved. */
-static bool resolve(const char *name, const char *path, char out[PATH_MAX])
+/* The file that NAME means: as it is when it holds a slash, else found in path. Resolved, a file, and one
+ * that somebody may execute. 0 or -errno. */
+static int resolve(const char *name, const char *path, char out[PATH_MAX])
 {
 	struct stat st;
-	char dirs[4096], full[PATH_MAX];
-	if (strchr(name, '/'))
-		return realpath(name, out) && stat(out, &st) == 0 && S_ISREG(st.st_mode);
-	snprintf(dirs, sizeof dirs, "%s", path);
-	char *save = NULL;
-	for (char *d = strtok_r(dirs, ":", &save); d; d = strtok_r(NULL, ":", &save)) {
-		snprintf(full, sizeof full, "%s/%s", d, name);
-		if (realpath(full, out) && access(out, X_OK) == 0 && stat(out, &st) == 0 &&
-		    S_ISREG(st.st_mode))
-			return true;
+	char full[PATH_MAX];
+	int r = -ENOENT;
+	if (strchr(name, '/')) {
+		if (!realpath(name, out) || stat(out, &st) < 0)
+			return -errno;
+		if (!S_ISREG(st.st_mode))
+			return S_ISDIR(st.st_mode) ? -EISDIR : -EACCES;
+		return st.st_mode & 0111 ? 0 : -EACCES;
 	}
+	for (const char *p = path; p; p = strchr(p, ':') ? strchr(p, ':') + 1 : NULL) {
+		int len = (int)strcspn(p, ":");
+		if (*p != '/' || /* a relative or empty part would depend on where the daemon stands */
+		    (size_t)snprintf(full, sizeof full, "%.*s/%s", len, p, name) >= sizeof full)
+			continue;
+		int tried = resolve(full, NULL, out);
+		if (tried == 0)
+			return 0;
+		if (tried == -EACCES)
+			r = tried;
+	}
+	return r;
+}
+
+/* An entry is looked up in the system's PATH, never in the agent's, which could lead it anywhere. */
+static bool allowed(const char *const *allow, const char *program)
+{
+	char path[PATH_MAX];
+	for (; *allow; allow++)
+		if (resolve(*allow, SYSTEM_PATH, path) == 0 && strcmp(path, program) == 0)
+			return true;
 	return false;
 }
 
 int sandbox_spec_check(enum sandbox_tier tier, const struct sandbox_spec *s, char program[PATH_MAX],
 		       struct err *e)
 {
-	char allowed[PATH_MAX];
 	int r = sandbox_tier_available(tier, e);
 	if (r < 0)
 		return r;
 	if (!s->argv || !s->argv[0] || !*s->argv[0])
 		return err_set(e, ERR_SPAWN_FAILED, "there is no program to run");
-	if (!resolve(s->argv[0], env_path(s), program))
-		return err_sys(e, ERR_SPAWN_FAILED, ENOENT, "program '%s'", s->argv[0]);
-	for (const char *const *a = s->allow; a && *a; a++)
-		if (resolve(*a, env_path(s), allowed) && strcmp(allowed, program) == 0)
-			return 0;
-	if (!s->allow)
+	if (s->cwd_fd <= 0 && (!s->cwd || *s->cwd != '/'))
+		return err_set(e, ERR_SPAWN_FAILED,
+			       "working directory '%s' is not an absolute path",
+			       s->cwd ? s->cwd : "");
+	if ((s->uid == (uid_t)-1) !=
+	    (s->gid == (gid_t)-1)) /* half a change keeps the daemon's rights */
+		return err_set(e, ERR_SEC_VIOLATION,
+			       "user and group of a program are changed together");
+	char full[PATH_MAX];
+	const char *name = s->argv[0];
+	if (*name != '/' && strchr(name, '/')) { /* as exec would take it, from its directory */
+		int n = snprintf(full, sizeof full, "%s/%s", s->cwd ? s->cwd : "", name);
+		name = n < (int)sizeof full ? full : "/";
+	}
+	r = resolve(name, env_path(s), program);
+	if (r < 0)
+		return err_sys(e, ERR_SPAWN_FAILED, -r, "program '%s'", s->argv[0]);
+	if (!s->allow || allowed(s->allow, program))
 		return 0;
-	return err_set(e, ERR_SEC_VIOLATION,
-		       "'%s' is not in native_execution.allowed_executables", program);
+	return err_set(e, ERR_SEC_VIOLATION, "'%s' is not in native_execution.allowed_executables",
+		       program);
 }

@@ -9,7 +9,10 @@
 /* Can any driver of this tier run here? 0, or -EPERM SEC_002 with the reason. */
 int sandbox_tier_available(enum sandbox_tier tier, struct err *e);
 
-/* Check all of s; program gets the resolved path of what will be executed. -EPERM SEC_002 (tier),
- * -EACCES SEC_001 (allow-list), -ENOENT SPAWN_001 (no such program). */
+/* Check all of s; program gets the resolved path of what will be executed. argv[0] is a path,
+ * taken from s->cwd when it is relative, or a name that is looked up in the PATH of s->envp; entries of s->allow are absolute paths or names in the
+ * system's PATH, and allow the file they lead to under all of its names (so one name of a program that acts
+ * by its name, like busybox, allows all of it). -EPERM SEC_002 (tier), -EACCES SEC_001 (allow-list),
+ * SPAWN_001 with -ENOENT (no such program), -EACCES (cannot be executed). */
 int sandbox_spec_check(enum sandbox_tier tier, const struct sandbox_spec *s, char program[PATH_MAX],
 		       struct err *e);

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: MIT */
+/* job.h - what the spawner runs or has run and nobody has acknowledged, found by id and by pid. L1; the
+ * spawner's single thread. */
+#pragma once
+
+#include "sandbox/cgroup.h"
+#include "sandbox/keeper.h"
+#include "sandbox/spawn_msg.h"
+
+enum job_state {
+	JOB_RUNNING,
+	JOB_ENDING, /* its first process ended; what else it started is being ended */
+	JOB_OVER,   /* nothing is left; kept until it is acknowledged */
+};
+
+enum job_news { /* to be told, lowest first */
+	NEWS_STARTED = 1 << 0,
+	NEWS_MEASURED = 1 << 1,
+	NEWS_ENDED = 1 << 2,
+	NEWS_LISTING = 1 << 3, /* of the marks around a list, which are no jobs */
+	NEWS_LISTED = 1 << 4,
+};
+
+struct job {
+	struct job *next_id, *next_pid, *next_news, *next_ending;
+	uint64_t id;
+	enum job_state state;
+	unsigned news;
+	bool queued; /* in the queue of news */
+	bool killed; /* by sandbox_kill */
+	bool acked;  /* to be freed once it is out of the queue */
+	int early;   /* signal that came before it had a process; 0: none */
+	pid_t child; /* our child: its first process or keeper; 0: reaped */
+	pid_t pid;   /* first process; 0: none yet */
+	struct cgroup *group; /* owned; NULL: a keeper holds it */
+	struct sandbox_limits limits; /* as enforced */
+	uint64_t started_ns, ended_ns;
+	int status;         /* of the first process; from JOB_ENDING on */
+	struct rusage used; /* the same */
+	struct sandbox_result result; /* whole when JOB_OVER */
+};
+
+struct jobs {
+	struct job **by_id, **by_pid; /* cap chains each */
+	size_t cap, n;
+};
+
+int jobs_add(struct jobs *t, struct job *j); /* owned from now on; 0 or -ENOMEM */
+void jobs_add_pid(struct jobs *t, struct job *j); /* j->child is set; j was added */
+void jobs_drop_pid(struct jobs *t, struct job *j); /* j->child becomes 0 */
+void jobs_free(struct jobs *t, struct job *j); /* removes and frees */
+void jobs_done(struct jobs *t); /* frees all */
+struct job *job_by_id(const struct jobs *t, uint64_t id);
+struct job *job_by_pid(const struct jobs *t, pid_t child);
+/* The next in no order; NULL begins and ends. The table may not change meanwhile. */
+struct job *jobs_each(const struct jobs *t, struct job *last);
+
+/* ---- all processes of a job, by its cgroup or below its keeper ---- */
+
+void job_kill(struct job *j); /* one round; repeat until job_empty */
+bool job_empty(const struct job *j);
+void job_freeze(struct job *j, bool frozen);
+void job_usage(const struct job *j, struct sandbox_usage *ret);
+/* Once it is empty: fill result from the status of its first process and what was used and refused. */
+void job_judge(struct job *j);

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: MIT */
+/* keeper.h - a small process between spawner and program where no cgroup can be written: everything that a
+ * program starts stays below its keeper, also a daemon that forks twice and leaves its session, because
+ * the keeper adopts orphans (PR_SET_CHILD_SUBREAPER). L1; single-threaded.
+ *
+ * The keeper only reaps and reports. The spawner ends, stops and counts what is below it (proctree.h); a
+ * keeper whose spawner dies ends it all itself. */
+#pragma once
+
+#include "sandbox/spawn_child.h"
+
+struct keeper_report { /* what a keeper writes to its pipe: at most two, each in one piece */
+	uint64_t id;
+	pid_t pid;       /* of the program, when it runs */
+	struct err err;  /* why it does not */
+	bool ended;      /* the program ended: */
+	int status;      /* as by wait */
+	struct rusage used; /* by all that were waited for */
+};
+
+/* Start a keeper for s. Its pid, or -errno. report is the writing end, kept open by the keeper. mark: see
+ * proctree_mark. */
+pid_t keeper_start(const struct spawn_start *s, uint64_t id, int report, uint32_t mark, struct err *e);

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: MIT */
+/* spawn_server.h - the spawner's state and loop. L1; the spawner's single thread. */
+#pragma once
+
+#include "sandbox/job.h"
+
+struct server {
+	int sock; /* borrowed */
+	int epoll, signals, null, reports[2];
+	struct cgroup_base *base;
+	struct sandbox_caps caps;
+	bool keepers; /* no group can be made: every job has a keeper */
+	uint32_t mark;
+	struct jobs jobs;
+	struct job *news, **news_end; /* jobs with something to tell, first to tell first */
+	struct job listing, listed;   /* the marks around a list */
+	bool blocked;                 /* the socket was full */
+	struct job *ending;           /* jobs whose rest does not end at once */
+	bool strays;                  /* there may be children that no keeper holds */
+	int tick_ms;
+	union {
+		struct spawn_req req;
+		char bytes[sizeof(struct spawn_req) + SPAWN_INLINE_MAX];
+	} in;
+};
+
+/* Ready to run, with cgroups below `group_name` where there are any. 0 or -errno. */
+int server_open(struct server *s, int sock, const char *group_name, uint32_t mark, struct err *e);
+void server_run(struct server *s);   /* until the other side is gone */
+void server_close(struct server *s); /* ends everything that was started */

@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: MIT */
+/* places.h - runs one group of tests again in each place a spawner may have to live in: as this user, as an
+ * ordinary user, with cgroup v1 only, and with no cgroup at all. */
+#pragma once
+
+#include <sched.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mount.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "tests/support/check.h"
+
+#define PLACE_UID 64321 /* of nobody on this machine */
+
+struct place {
+	const char *name;
+	bool (*enter)(void); /* false: cannot be had here */
+};
+
+static inline bool place_here(void)
+{
+	return true;
+}
+
+static inline bool place_user(void)
+{
+	return geteuid() == 0 && setgid(PLACE_UID) == 0 && setuid(PLACE_UID) == 0;
+}
+
+static inline bool place_without(const char *dir)
+{
+	return geteuid() == 0 && unshare(CLONE_NEWNS) == 0 &&
+	       mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&
+	       umount2(dir, MNT_DETACH) == 0;
+}
+
+static inline bool place_v1(void)
+{
+	return place_without("/sys/fs/cgroup/unified");
+}
+
+static inline bool place_no_cgroup(void)
+{
+	return place_without("/sys/fs/cgroup");
+}
+
+static const struct place places[] = {
+	{"as it is", place_here},
+	{"ordinary user", place_user},
+	{"cgroup v1 only", place_v1},
+	{"no cgroup, as root", place_no_cgroup},
+};
+
+/* Run `tests` in each place, in a process of its own. The exit status for main. */
+static inline int places_run(int (*tests)(const char *place))
+{
+	int failed = 0, ran = 0;
+	for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
+		fflush(NULL);
+		pid_t pid = fork();
+		if (pid == 0) {
+			if (!places[i].enter()) {
+				printf("skipped: place '%s' cannot be had here\n", places[i].name);
+				exit(77);
+			}
+			exit(tests(places[i].name) ? 1 : 0);
+		}
+		int status = 0;
+		if (pid < 0 || waitpid(pid, &status, 0) < 0)
+			return 1;
+		failed |= !WIFEXITED(status) || (WEXITSTATUS(status) && WEXITSTATUS(status) != 77);
+		ran += WIFEXITED(status) && WEXITSTATUS(status) != 77;
+	}
+	return failed ? 1 : ran ? 0 : 77;
+}
