@@ -1,244 +1,57 @@
 /* SPDX-License-Identifier: MIT */
-/* journal.c - the journal's writer: the loop thread encodes, one thread writes and syncs a batch at a
- * time, acknowledgements go back in order. L0. */
+/* journal.c - the loop thread's side of the journal: appending, acknowledgements, opening, closing. L0. */
 #include "lib/journal.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <pthread.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
-#include "lib/journal_format.h"
+#include "lib/journal_i.h"
 #include "lib/log.h"
 #include "lib/mem.h"
 #include "lib/metric.h"
 
-#define BATCH_MAX    (64u << 20)
-#define SEGMENT_MIN  (RECORD_SIZE_MAX + SEGMENT_HEADER)
-#define SPIN_NS      20000u
+#define RETRY_NS  1000000000u /* between tries to make a segment */
+#define BATCH_MAX (1u << 30)  /* bytes; what is queued has its place in two segments */
 
-struct journal {
-	/* constant */
-	char *dir;
-	uint64_t segment_bytes;
-	struct loop *loop;
-	int lock_fd;
-	pthread_t thread;
-	/* loop thread only */
-	uint64_t last_seq;
-	unsigned char chain[32];
-	struct loop_job acked; /* delivers `ready` */
-	bool acked_posted;     /* under mu */
-	/* shared, under mu */
-	pthread_mutex_t mu;
-	pthread_cond_t work, idle;
-	struct buf batch;
-	bool batch_safe, busy, stop;
-	uint64_t synced_seq, written_seq;
-	struct journal_ack *waiting, **waiting_end; /* of the batch */
-	struct journal_ack *ready, **ready_end;     /* to be called on the loop */
-	int fd;
-	uint64_t offset; /* in fd */
-	bool full;       /* the next segment could not be made */
-	/* journal thread only */
-	struct buf writing;
-	int next_fd; /* prefilled, without its header */
-};
+/* ---- acknowledgements ---- */
 
-static void fatal(const char *what)
+void acks_add(struct acks *list, struct journal_ack *ack)
 {
-	/* The kernel may have dropped the pages: what is on the disk is no longer known. */
-	log_error("journal.fatal", "what", what, "error", strerror(errno), NULL);
-	abort();
+	ack->next = NULL;
+	if (list->first)
+		list->last->next = ack;
+	else
+		list->first = ack;
+	list->last = ack;
 }
 
-/* ---- segments ---- */
-
-static int prefilled(struct journal *j)
+void journal_acked(struct journal *j, struct acks *list)
 {
-	static const char zeros[1 << 16];
-	char path[4096];
-	snprintf(path, sizeof path, "%s/next", j->dir);
-	unlink(path);
-	autoclose int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-	for (uint64_t at = 0; fd >= 0 && at < j->segment_bytes; at += sizeof zeros)
-		if (pwrite(fd, zeros, sizeof zeros, (off_t)at) != sizeof zeros)
-			return -1;
-	return fd < 0 || fsync(fd) < 0 ? -1 : take_fd(&fd);
-}
-
-static int sync_dir(struct journal *j)
-{
-	autoclose int fd = open(j->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	return fd < 0 || fsync(fd) < 0 ? -1 : 0;
-}
-
-/* Give the prepared file its header and its name. The chain value is that of the last written record. */
-static int name_segment(struct journal *j, int fd, uint64_t first_seq,
-			const unsigned char prev[32])
-{
-	struct segment_header h;
-	char from[4096], to[4200], name[32];
-	segment_header_make(&h, first_seq, prev);
-	segment_name(first_seq, name);
-	snprintf(from, sizeof from, "%s/next", j->dir);
-	snprintf(to, sizeof to, "%s/%s", j->dir, name);
-	if (pwrite(fd, &h, sizeof h, 0) != sizeof h || fdatasync(fd) < 0 || rename(from, to) < 0 ||
-	    sync_dir(j) < 0)
-		return -1;
-	return 0;
-}
-
-static int next_segment(struct journal *j, const char *first_record)
-{
-	const struct record_header *h = (const struct record_header *)(const void *)first_record;
-	int fd = j->next_fd >= 0 ? take_fd(&j->next_fd) : prefilled(j);
-	if (fd < 0 || name_segment(j, fd, h->seq, h->prev) < 0) {
-		if (fd >= 0)
-			close(fd);
-		return -1;
-	}
-	pthread_mutex_lock(&j->mu);
-	close(j->fd);
-	j->fd = fd;
-	j->offset = SEGMENT_HEADER;
-	pthread_mutex_unlock(&j->mu);
-	return 0;
-}
-
-/* ---- the journal thread ---- */
-
-static void put(struct journal *j, const char *data, size_t len)
-{
-	while (len) {
-		ssize_t n = pwrite(j->fd, data, len, (off_t)j->offset);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			fatal("write");
-		data += n;
-		len -= (size_t)n;
-		j->offset += (uint64_t)n;
-	}
-}
-
-/* Write the batch, whole records at a time, over as many segments as it takes. */
-static void write_batch(struct journal *j)
-{
-	const char *at = j->writing.data, *end = at + j->writing.len;
-	while (at < end) {
-		const char *stop = at;
-		while (stop < end) {
-			uint32_t size;
-			memcpy(&size, stop, sizeof size);
-			if (j->offset + (uint64_t)(stop - at) + size + 8 > j->segment_bytes)
-				break;
-			stop += size;
-		}
-		put(j, at, (size_t)(stop - at));
-		at = stop;
-		if (at < end) {
-			if (fdatasync(j->fd) < 0)
-				fatal("fdatasync");
-			if (next_segment(j, at) < 0)
-				fatal("next segment");
-		}
-	}
-}
-
-static void deliver(struct loop_job *job);
-
-static void acknowledge(struct journal *j, struct journal_ack *list, struct journal_ack **list_end)
-{
-	if (!list)
+	if (!list->first)
 		return;
-	*j->ready_end = list;
-	j->ready_end = list_end;
+	if (j->ready.first)
+		j->ready.last->next = list->first;
+	else
+		j->ready.first = list->first;
+	j->ready.last = list->last;
+	*list = (struct acks){0};
 	if (!j->acked_posted) {
 		j->acked_posted = true;
 		loop_post(j->loop, &j->acked);
 	}
 }
 
-static void commit(struct journal *j) /* mu held on entry and exit */
-{
-	struct buf tmp = j->writing;
-	bool safe = j->batch_safe;
-	struct journal_ack *list = j->waiting, **list_end = j->waiting_end;
-	uint64_t upto = j->written_seq;
-	j->writing = j->batch;
-	j->batch = tmp;
-	j->batch_safe = false;
-	j->waiting = NULL;
-	j->waiting_end = &j->waiting;
-	j->busy = true;
-	pthread_mutex_unlock(&j->mu);
-	uint64_t begin = clock_mono_ns();
-	write_batch(j);
-	if (safe && fdatasync(j->fd) < 0)
-		fatal("fdatasync");
-	metric_observe_ns(METRIC_JOURNAL_COMMIT_SECONDS, clock_mono_ns() - begin);
-	metric_add(METRIC_JOURNAL_COMMITS, 1);
-	buf_clear(&j->writing);
-	if (list)
-		*list_end = NULL;
-	pthread_mutex_lock(&j->mu);
-	j->busy = false;
-	if (safe)
-		j->synced_seq = upto;
-	acknowledge(j, list, list_end);
-	pthread_cond_broadcast(&j->idle);
-}
-
-static void prepare_next(struct journal *j) /* mu held on entry and exit */
-{
-	if (j->next_fd >= 0 || j->offset < j->segment_bytes / 2)
-		return;
-	pthread_mutex_unlock(&j->mu);
-	int fd = prefilled(j);
-	pthread_mutex_lock(&j->mu);
-	j->next_fd = fd;
-	j->full = fd < 0;
-}
-
-static void *writer(void *arg)
-{
-	struct journal *j = arg;
-	pthread_mutex_lock(&j->mu);
-	while (!j->stop || j->batch.len) {
-		if (!j->batch.len) {
-			prepare_next(j);
-			/* The next record of a busy caller comes within microseconds. */
-			uint64_t until = clock_mono_ns() + SPIN_NS;
-			while (!j->batch.len && !j->stop && clock_mono_ns() < until) {
-				pthread_mutex_unlock(&j->mu);
-				cpu_relax();
-				pthread_mutex_lock(&j->mu);
-			}
-			while (!j->batch.len && !j->stop)
-				pthread_cond_wait(&j->work, &j->mu);
-		}
-		if (j->batch.len)
-			commit(j);
-	}
-	pthread_mutex_unlock(&j->mu);
-	return NULL;
-}
-
-/* ---- the loop thread ---- */
-
 static void deliver(struct loop_job *job)
 {
 	struct journal *j = container_of(job, struct journal, acked);
 	pthread_mutex_lock(&j->mu);
-	struct journal_ack *a = j->ready;
-	j->ready = NULL;
-	j->ready_end = &j->ready;
+	struct journal_ack *a = j->ready.first;
+	j->ready = (struct acks){0};
 	j->acked_posted = false;
 	pthread_mutex_unlock(&j->mu);
 	while (a) {
@@ -248,54 +61,107 @@ static void deliver(struct loop_job *job)
 	}
 }
 
-/* A FAST record with nothing queued before it: written here, without waking anybody. */
-static bool write_now(struct journal *j, const struct buf *bytes)
+/* ---- appending ---- */
+
+static uint64_t reserve_of(uint64_t segment_bytes)
 {
-	if (j->busy || j->batch.len || j->offset + bytes->len + 8 > j->segment_bytes)
-		return false;
-	put(j, bytes->data, bytes->len);
-	return true;
+	return segment_bytes / 8;
+}
+
+/* Is there a place for size bytes? Sets *ret_roll when it is in the prepared segment. Waits while one is
+ * being made. Only the loop thread places, so a place that was found stays. mu held. */
+static int find_place(struct journal *j, const struct journal_record *rec, size_t size,
+		      bool *ret_roll, struct err *e)
+{
+	bool reserve = rec->may_use_reserve && rec->body_len <= JOURNAL_RESERVE_BODY_MAX;
+	for (;;) {
+		bool fits = j->plan_offset + size <= j->plan_bytes;
+		bool beyond = j->plan_offset + size > j->plan_bytes - reserve_of(j->plan_bytes);
+		*ret_roll = !fits;
+		if (j->next == NEXT_READY || (fits && (reserve || !beyond)))
+			return 0;
+		if (j->next == NEXT_FAILED)
+			break;
+		pthread_cond_signal(&j->work); /* the writer must take the claimed one first */
+		pthread_cond_wait(&j->idle, &j->mu);
+	}
+	if (clock_mono_ns() - j->next_failed_ns > RETRY_NS) {
+		j->next = NEXT_NONE;
+		pthread_cond_signal(&j->care);
+	}
+	if (j->next_errno == ENOSPC || j->next_errno == EDQUOT)
+		return err_set(e, ERR_JOURNAL_FULL,
+			       "no space left for the journal in '%s'; make room on its disk, "
+			       "stopping and removing still work",
+			       j->dir);
+	return err_sys(e, ERR_JOURNAL_IO, j->next_errno, "next segment of the journal in '%s'",
+		       j->dir);
+}
+
+static void take_place(struct journal *j, size_t size, bool roll)
+{
+	if (roll) {
+		j->next = NEXT_CLAIMED;
+		j->plan_offset = SEGMENT_HEADER;
+		j->plan_bytes = j->segment_bytes;
+	}
+	j->plan_offset += size;
+}
+
+/* The record that stands alone in the batch, written by the loop thread itself. */
+static void write_now(struct journal *j)
+{
+	record_seal(j->batch.data, j->synced_seq, j->chain);
+	int r = sys_pwrite_all(j->fd, j->batch.data, j->batch.len, j->offset);
+	if (r < 0)
+		journal_fatal("write", -r);
+	j->offset += j->batch.len;
+	buf_clear(&j->batch);
+}
+
+static int queue(struct journal *j, struct journal_record *rec, enum journal_class c,
+		 struct journal_ack *ack, struct err *e) /* mu held */
+{
+	size_t size = record_size(rec);
+	bool roll;
+	int r = find_place(j, rec, size, &roll, e);
+	if (r < 0)
+		return r;
+	if (buf_reserve(&j->batch, size) < 0) {
+		j->batch.fail = 0;
+		return err_set(e, ERR_SYS_MEMORY, "no memory for a record about '%.40s'",
+			       rec->object);
+	}
+	take_place(j, size, roll);
+	bool alone = c == JOURNAL_FAST && !roll && !j->writing && !j->batch.len && !j->want_sync;
+	j->last_seq = j->queued_seq = rec->seq = j->last_seq + 1;
+	record_encode(rec, &j->batch);
+	struct acks mine = {0};
+	if (ack) {
+		ack->seq = rec->seq;
+		acks_add(alone ? &mine : c == JOURNAL_FAST ? &j->fast : &j->safe, ack);
+	}
+	if (alone) {
+		write_now(j);
+		journal_acked(j, &mine);
+		return 0;
+	}
+	j->want_sync |= c == JOURNAL_SAFE;
+	atomic_store(&j->poked, true);
+	pthread_cond_signal(&j->work);
+	return 0;
 }
 
 int journal_append(struct journal *j, struct journal_record *rec, enum journal_class c,
 		   struct journal_ack *ack, struct err *e)
 {
 	if (rec->body_len > JOURNAL_BODY_MAX || strlen(rec->object) > JOURNAL_NAME_MAX)
-		return err_sys(e, ERR_RESOURCE_TOO_BIG, EFBIG, "record about '%.40s'", rec->object);
-	rec->seq = j->last_seq + 1;
+		return err_set(e, ERR_RESOURCE_TOO_BIG,
+			       "record about '%.40s' is larger than %u bytes, or its name than %d",
+			       rec->object, JOURNAL_BODY_MAX, JOURNAL_NAME_MAX);
 	rec->time_ms = clock_wall_ms();
 	pthread_mutex_lock(&j->mu);
-	unsigned char chain[32];
-	memcpy(chain, j->chain, sizeof chain);
-	size_t before = j->batch.len;
-	int r = 0;
-	if (j->full && j->offset + j->batch.len + RECORD_SIZE_MAX > j->segment_bytes)
-		r = err_set(e, ERR_JOURNAL_FULL, "no space left on the disk of '%s'", j->dir);
-	else if (record_encode(rec, (uint32_t)(rec->seq - j->synced_seq - 1), chain, &j->batch) < 0)
-		r = err_set(e, ERR_SYS_MEMORY, "the journal's batch is full");
-	if (r == 0) {
-		memcpy(j->chain, chain, sizeof chain);
-		j->last_seq = j->written_seq = rec->seq;
-		if (ack)
-			*ack = (struct journal_ack){.done = ack->done, .seq = rec->seq};
-		struct buf mine = {.data = j->batch.data + before, .len = j->batch.len - before};
-		bool written = false;
-		if (c == JOURNAL_FAST && before == 0) {
-			j->batch.len = 0;
-			written = write_now(j, &mine);
-			j->batch.len = written ? 0 : mine.len;
-		}
-		if (written && ack) {
-			acknowledge(j, ack, &ack->next);
-		} else if (!written) {
-			j->batch_safe |= c == JOURNAL_SAFE;
-			if (ack) {
-				*j->waiting_end = ack;
-				j->waiting_end = &ack->next;
-			}
-			pthread_cond_signal(&j->work);
-		}
-	}
+	int r = queue(j, rec, c, ack, e);
 	pthread_mutex_unlock(&j->mu);
 	if (r == 0)
 		metric_add(METRIC_JOURNAL_RECORDS, 1);
@@ -310,67 +176,182 @@ uint64_t journal_last_seq(const struct journal *j)
 void journal_flush(struct journal *j)
 {
 	pthread_mutex_lock(&j->mu);
-	j->batch_safe = true;
-	while (j->busy || j->batch.len) {
+	while (j->synced_seq < j->last_seq) {
+		j->want_sync = true;
+		atomic_store(&j->poked, true);
 		pthread_cond_signal(&j->work);
 		pthread_cond_wait(&j->idle, &j->mu);
 	}
-	if (fdatasync(j->fd) < 0)
-		fatal("fdatasync");
-	j->synced_seq = j->written_seq;
 	pthread_mutex_unlock(&j->mu);
 }
 
-/* ---- open and close ---- */
+int journal_retire(struct journal *j, uint64_t upto_seq, uint64_t keep_bytes, struct err *e)
+{
+	pthread_mutex_lock(&j->mu);
+	int eno = j->retire_errno;
+	j->retire_errno = 0;
+	j->retire_upto = upto_seq;
+	j->retire_keep = keep_bytes;
+	j->retire_wanted = true;
+	pthread_cond_signal(&j->care);
+	pthread_mutex_unlock(&j->mu);
+	return eno ? err_sys(e, ERR_JOURNAL_IO, eno, "old segments of journal '%s' stay", j->dir)
+		   : 0;
+}
 
-static int cut_torn(struct journal *j, const struct journal_end *end, struct err *e)
+/* ---- opening ---- */
+
+/* Zeros from offset to the end, the last piece first: as long as it is not done, it looks torn. */
+static int cut(struct journal *j, int fd, uint64_t from, uint64_t bytes, struct err *e)
 {
 	static const char zeros[1 << 16];
-	for (uint64_t at = end->offset; at < j->segment_bytes;) {
-		size_t n = j->segment_bytes - at < sizeof zeros ? j->segment_bytes - at : sizeof zeros;
-		if (pwrite(j->fd, zeros, n, (off_t)at) != (ssize_t)n)
-			return err_sys(e, ERR_JOURNAL_IO, errno, "torn end of '%s'", j->dir);
-		at += n;
+	int r = 0;
+	for (uint64_t end = bytes; r == 0 && end > from;) {
+		uint64_t n = end - from < sizeof zeros ? end - from : sizeof zeros;
+		if (end - n == from && sys->fdatasync(fd) < 0)
+			r = -errno;
+		if (r == 0)
+			r = sys_pwrite_all(fd, zeros, n, end - n);
+		end -= n;
 	}
+	if (r == 0 && sys->fdatasync(fd) < 0)
+		r = -errno;
+	if (r < 0)
+		return err_sys(e, ERR_JOURNAL_IO, -r, "torn end of journal '%s'", j->dir);
 	log_warn("journal.torn_tail_cut", "dir", j->dir, NULL);
-	return fdatasync(j->fd) < 0 ? err_sys(e, ERR_JOURNAL_IO, errno, "'%s'", j->dir) : 0;
+	return 0;
+}
+
+/* What is in the file is on the disk from here on, and the header says so. */
+static int write_header(struct journal *j, struct err *e)
+{
+	struct segment_header h;
+	int r = sys->fdatasync(j->fd) < 0 ? -errno : sys_pread_all(j->fd, &h, sizeof h, 0);
+	if (r == 0) {
+		h.synced_seq = j->last_seq;
+		segment_header_crc(&h);
+		r = sys_pwrite_all(j->fd, &h, sizeof h, 0);
+	}
+	if (r == 0 && sys->fdatasync(j->fd) < 0)
+		r = -errno;
+	return r < 0 ? err_sys(e, ERR_JOURNAL_IO, -r, "segment header in '%s'", j->dir) : 0;
+}
+
+static int open_segment(struct journal *j, uint64_t number, struct err *e)
+{
+	char path[4200], name[32];
+	segment_name(number, name);
+	snprintf(path, sizeof path, "%s/%s", j->dir, name);
+	int fd = sys->open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW, 0);
+	return fd < 0 ? err_sys(e, ERR_JOURNAL_IO, errno, "'%s'", path) : fd;
+}
+
+/* The prepared segment, when a whole one is left from before. */
+static int adopt_spare(struct journal *j, const struct segment *s, struct err *e)
+{
+	j->next_number = s->number;
+	if (s->bytes != j->segment_bytes)
+		return 0; /* of another size; the keeper replaces it */
+	int fd = open_segment(j, s->number, e);
+	if (fd < 0)
+		return fd;
+	j->next_fd = fd;
+	j->next = NEXT_READY;
+	return 0;
+}
+
+/* The first segment of a new journal. */
+static int begin(struct journal *j, struct err *e)
+{
+	struct segment_header h;
+	int r = 0;
+	if (j->next != NEXT_READY && (j->next_fd = journal_segment_make(j, j->next_number)) < 0)
+		r = j->next_fd;
+	j->fd = take_fd(&j->next_fd);
+	j->next = NEXT_NONE;
+	segment_header_make(&h, j->last_seq + 1, j->chain, j->segment_bytes, j->last_seq);
+	if (r == 0)
+		r = sys_pwrite_all(j->fd, &h, sizeof h, 0);
+	if (r == 0 && sys->fdatasync(j->fd) < 0)
+		r = -errno;
+	if (r == 0)
+		r = journal_segment_begun(j, j->next_number++, h.first_seq, h.bytes);
+	j->offset = SEGMENT_HEADER;
+	j->bytes = j->segment_bytes;
+	return r < 0 ? err_sys(e, ERR_JOURNAL_IO, -r, "first segment of journal '%s'", j->dir) : 0;
 }
 
 static int go_on(struct journal *j, const struct journal_end *end, struct err *e)
 {
-	char path[4200], name[32];
-	struct stat st;
+	int r = 0;
+	size_t begun = end->segments_n;
 	memcpy(j->chain, end->stat.head, sizeof j->chain);
-	j->last_seq = j->written_seq = j->synced_seq = end->stat.last_seq;
-	if (!end->segment) {
-		j->fd = prefilled(j);
-		j->offset = SEGMENT_HEADER;
-		if (j->fd < 0 || name_segment(j, j->fd, 1, j->chain) < 0)
-			return err_sys(e, ERR_JOURNAL_IO, errno, "first segment in '%s'", j->dir);
-		return 0;
+	j->last_seq = j->queued_seq = j->synced_seq = end->stat.last_seq;
+	j->next_number = 1;
+	if (begun && end->segments[begun - 1].first_seq == 0)
+		r = adopt_spare(j, &end->segments[--begun], e);
+	else if (begun)
+		j->next_number = end->segments[begun - 1].number + 1;
+	if (r == 0 && !begun)
+		r = begin(j, e);
+	for (size_t i = 0; r == 0 && i < begun; i++) {
+		const struct segment *s = &end->segments[i];
+		if (journal_segment_begun(j, s->number, s->first_seq, s->bytes) < 0)
+			r = err_set(e, ERR_SYS_MEMORY, "no memory for the journal");
 	}
-	segment_name(end->segment, name);
-	snprintf(path, sizeof path, "%s/%s", j->dir, name);
-	j->fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
-	if (j->fd < 0 || fstat(j->fd, &st) < 0)
-		return err_sys(e, ERR_JOURNAL_IO, errno, "'%s'", path);
-	j->segment_bytes = (uint64_t)st.st_size > j->segment_bytes ? (uint64_t)st.st_size
-								   : j->segment_bytes;
-	j->offset = end->offset;
-	return end->stat.torn ? cut_torn(j, end, e) : 0;
+	if (r == 0 && begun) {
+		const struct segment *s = &end->segments[begun - 1];
+		j->fd = open_segment(j, s->number, e);
+		j->offset = end->offset;
+		j->bytes = s->bytes;
+		r = j->fd < 0 ? j->fd : end->stat.torn ? cut(j, j->fd, j->offset, j->bytes, e) : 0;
+		if (r == 0)
+			r = write_header(j, e);
+	}
+	j->plan_offset = j->offset;
+	j->plan_bytes = j->bytes;
+	return r;
 }
 
 static int lock_dir(struct journal *j, struct err *e)
 {
 	char path[4096];
-	if (mkdir(j->dir, 0700) < 0 && errno != EEXIST)
-		return err_sys(e, ERR_JOURNAL_IO, errno, "'%s'", j->dir);
+	if (sys->mkdir(j->dir, 0700) < 0 && errno != EEXIST)
+		return err_sys(e, ERR_JOURNAL_IO, errno, "'%s' cannot be made", j->dir);
 	snprintf(path, sizeof path, "%s/lock", j->dir);
-	j->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-	if (j->lock_fd < 0 || flock(j->lock_fd, LOCK_EX | LOCK_NB) < 0)
+	j->lock_fd = sys->open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (j->lock_fd < 0)
+		return err_sys(e, ERR_JOURNAL_IO, errno, "'%s'", path);
+	if (flock(j->lock_fd, LOCK_EX | LOCK_NB) < 0)
 		return err_sys(e, ERR_JOURNAL_IO, errno == EWOULDBLOCK ? EBUSY : errno,
-			       "journal '%s' is another daemon's, or cannot be locked", j->dir);
+			       "journal '%s' belongs to a running daemon, or cannot be locked",
+			       j->dir);
 	return 0;
+}
+
+static int start(struct journal *j, struct err *e)
+{
+	int r = pthread_create(&j->writer, NULL, journal_writer, j);
+	j->threads += r == 0;
+	if (r == 0)
+		r = pthread_create(&j->keeper, NULL, journal_keeper, j);
+	j->threads += r == 0;
+	return r ? err_sys(e, ERR_SYS_IO, r, "the journal's threads cannot be started") : 0;
+}
+
+static void stop(struct journal *j)
+{
+	pthread_mutex_lock(&j->mu);
+	j->stop = true;
+	atomic_store(&j->stopping, true);
+	atomic_store(&j->poked, true);
+	pthread_cond_signal(&j->work);
+	pthread_cond_signal(&j->care);
+	pthread_mutex_unlock(&j->mu);
+	if (j->threads > 0)
+		pthread_join(j->writer, NULL);
+	if (j->threads > 1)
+		pthread_join(j->keeper, NULL);
 }
 
 static void dispose(struct journal *j)
@@ -382,41 +363,55 @@ static void dispose(struct journal *j)
 	if (j->lock_fd >= 0)
 		close(j->lock_fd);
 	buf_done(&j->batch);
-	buf_done(&j->writing);
+	buf_done(&j->out);
+	pthread_mutex_destroy(&j->mu);
+	pthread_cond_destroy(&j->work);
+	pthread_cond_destroy(&j->care);
+	pthread_cond_destroy(&j->idle);
+	free(j->segments);
 	free(j->dir);
 	free(j);
 }
 
-int journal_open(struct journal **ret, const struct journal_opts *o, struct loop *l,
-		 uint64_t after_seq, int (*replay)(void *arg, const struct journal_record *rec),
-		 void *arg, struct err *e)
+static struct journal *make(const struct journal_opts *o, struct loop *l)
 {
-	struct journal_end end;
 	struct journal *j = calloc(1, sizeof *j);
 	if (!j || !(j->dir = strdup(o->dir))) {
 		free(j);
-		return err_set(e, ERR_SYS_MEMORY, "no memory for the journal");
+		return NULL;
 	}
 	j->loop = l;
 	j->fd = j->next_fd = j->lock_fd = -1;
 	j->segment_bytes = o->segment_bytes > SEGMENT_MIN ? o->segment_bytes : SEGMENT_MIN;
 	j->segment_bytes = (j->segment_bytes + 0xffff) & ~0xffffull;
 	buf_init(&j->batch, BATCH_MAX);
-	buf_init(&j->writing, BATCH_MAX);
-	j->waiting_end = &j->waiting;
-	j->ready_end = &j->ready;
+	buf_init(&j->out, BATCH_MAX);
 	j->acked.fn = deliver;
 	pthread_mutex_init(&j->mu, NULL);
 	pthread_cond_init(&j->work, NULL);
+	pthread_cond_init(&j->care, NULL);
 	pthread_cond_init(&j->idle, NULL);
+	return j;
+}
+
+int journal_open(struct journal **ret, const struct journal_opts *o, struct loop *l,
+		 uint64_t after_seq, int (*replay)(void *arg, const struct journal_record *rec),
+		 void *arg, struct err *e)
+{
+	struct journal_end end = {0};
+	struct journal *j = make(o, l);
+	if (!j)
+		return err_set(e, ERR_SYS_MEMORY, "no memory for the journal");
 	int r = lock_dir(j, e);
 	if (r == 0)
-		r = journal_walk(j->dir, after_seq, replay, arg, &end, e);
+		r = journal_walk(j->dir, after_seq, false, replay, arg, &end, e);
 	if (r == 0)
 		r = go_on(j, &end, e);
-	if (r == 0 && pthread_create(&j->thread, NULL, writer, j) != 0)
-		r = err_set(e, ERR_SYS_IO, "the journal's thread cannot be started");
+	free(end.segments);
+	if (r == 0)
+		r = start(j, e);
 	if (r < 0) {
+		stop(j);
 		dispose(j);
 		return r;
 	}
@@ -429,12 +424,11 @@ void journal_close(struct journal *j)
 	if (!j)
 		return;
 	journal_flush(j);
-	pthread_mutex_lock(&j->mu);
-	j->stop = true;
-	pthread_cond_signal(&j->work);
-	pthread_mutex_unlock(&j->mu);
-	pthread_join(j->thread, NULL);
-	deliver(&j->acked);
+	stop(j);
+	write_header(
+		j,
+		NULL); /* a bonus: without it, a flip in the last records looks like a torn write */
 	loop_drain(j->loop); /* a delivery that was posted must not find the journal gone */
+	deliver(&j->acked);
 	dispose(j);
 }

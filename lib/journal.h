@@ -2,8 +2,9 @@
 /* journal.h - write-ahead log, audit trail and event feed in one: a hash-chained, CRC-checked,
  * group-committed record log in prefilled segments. L0.
  *
- * One journal thread writes; the loop thread appends and is called back on it. docs/JOURNAL.md
- * has the format on disk. */
+ * The loop thread appends and is called back on it; the journal thread writes and syncs; a third
+ * one keeps the segments: prepares the next before it is needed, removes those that are retired.
+ * docs/JOURNAL.md has the format on disk and what a start makes of what it finds. */
 #pragma once
 
 #include <stdbool.h>
@@ -14,15 +15,19 @@
 #include "lib/err.h"
 #include "lib/loop.h"
 
-#define JOURNAL_BODY_MAX (2u << 20) /* bytes */
-#define JOURNAL_NAME_MAX 255        /* bytes of an object's name */
+#define JOURNAL_BODY_MAX         (2u << 20)  /* bytes */
+#define JOURNAL_NAME_MAX         255         /* bytes of an object's name */
+#define JOURNAL_RESERVE_BODY_MAX (16u << 10) /* bytes of a body that may use the reserve */
 
 enum journal_class {
 	JOURNAL_SAFE, /* fdatasync before the ack */
 	JOURNAL_FAST, /* survives kill -9 of the process, not a power cut */
 };
 
-/* A type's number is on disk for ever: append only, never reuse. The names live in the runtime. */
+/* A type's number is on disk for ever: append only, never reuse. The names live in the runtime.
+ * Numbers from JOURNAL_TYPE_OWN on belong to the journal itself; a replay ignores them. */
+enum { JOURNAL_TYPE_OWN = 0xff00, JOURNAL_TYPE_CHECKPOINT = 0xff00 /* a signed tree head */ };
+
 struct journal_record {
 	uint64_t seq;     /* 1, 2, 3 ...; set by the journal */
 	uint64_t time_ms; /* wall clock; set by the journal */
@@ -33,54 +38,65 @@ struct journal_record {
 	const char *object; /* name of what it is about; NUL-terminated */
 	const char *body;   /* JSON text */
 	size_t body_len;
+	/* Not stored. A small record that stops or removes something: goes on when the disk is full,
+	 * into an eighth of a segment that is kept for such. */
+	bool may_use_reserve;
 };
 
 struct journal_opts {
 	const char *dir;        /* made with mode 0700 when absent */
-	uint64_t segment_bytes; /* size of one prefilled segment, default 16 MiB */
+	uint64_t segment_bytes; /* size of one prefilled segment, at least 2 MiB and some */
 };
 
 struct journal;
 
-/* Open or create; verifies the chain of the last segment(s) after `after_seq` and calls
- * replay(arg, rec) for each record with seq > after_seq, in order, before it returns (rec is valid
- * during the call; a negative return stops the open with it). A torn tail is cut. Damage in the
- * middle is refused: -EUCLEAN JOURNAL_001 naming segment and offset and what to do.
- * Starts the journal thread. Loop thread. */
+/* Open or create. Calls replay(arg, rec) for each record with seq > after_seq, in order, before it
+ * returns (rec is valid during the call; a negative return stops the open with it). Segments that end
+ * before after_seq are not read, but must be there without a gap. A torn tail is cut. An empty
+ * journal goes on with after_seq + 1. Starts its threads. Loop thread.
+ * Errors: -EUCLEAN JOURNAL_001 naming segment, offset and what to do: a damaged record, a missing
+ * segment, records after after_seq that were retired, or an end before after_seq; -EBUSY JOURNAL_002
+ * when another process has it open; -errno JOURNAL_002. */
 int journal_open(struct journal **ret, const struct journal_opts *o, struct loop *l,
 		 uint64_t after_seq, int (*replay)(void *arg, const struct journal_record *rec),
 		 void *arg, struct err *e);
 
-/* done(arg, seq, r): r 0 or -errno; called on the loop thread, in order of sequence. */
+/* done(ack, seq, r): r is 0; called on the loop thread. SAFE records are acked in the order of their
+ * sequence, and so are FAST ones; a FAST one may overtake SAFE ones that wait for the disk. */
 struct journal_ack {
-	struct loop_job job; /* private */
 	void (*done)(struct journal_ack *ack, uint64_t seq, int r);
 	struct journal_ack *next; /* private */
 	uint64_t seq;             /* private */
-	int r;                    /* private */
 };
 
 /* Append a record; its texts are copied before the call returns. rec->seq and time_ms are filled.
- * ack may be NULL; else it must live until done is called. FAST records are written to the file
- * (pwrite) before they are acked, on the calling thread when nothing is queued; SAFE ones are synced.
- * Errors: -EFBIG (body), -ENOSPC JOURNAL_003 when the next segment could not be made, -ENOMEM;
- * nothing was appended then. A failed write or fsync is fatal: the process ends with a log line,
- * because what the disk holds is no longer known. Loop thread. */
+ * ack may be NULL; else it must live until done is called. FAST records are in the file (pwrite)
+ * before they are acked, on the calling thread when nothing is queued before them; SAFE ones are
+ * synced. Waits when records come faster than segments can be prepared.
+ * Errors: -EFBIG RESOURCE_003 (body or name), -ENOSPC JOURNAL_003 when the next segment cannot be
+ * made and rec may not use the reserve or that is used up, -ENOMEM; nothing was appended then. A
+ * failed write or fsync is fatal: the process ends with a log line, because what the disk holds is
+ * no longer known. Loop thread. */
 int journal_append(struct journal *j, struct journal_record *rec, enum journal_class c,
 		   struct journal_ack *ack, struct err *e);
 
-uint64_t journal_last_seq(const struct journal *j); /* newest appended */
-void journal_flush(struct journal *j);              /* waits until all appended is durable */
-void journal_close(struct journal *j);              /* flushes, joins the thread, frees */
+/* Let whole segments go whose records are all <= upto_seq, oldest first, while keep_bytes of segments
+ * stay; never the one that is written. Done by a thread of the journal; a failure is reported by the
+ * next call, which also tries again. Loop thread. */
+int journal_retire(struct journal *j, uint64_t upto_seq, uint64_t keep_bytes, struct err *e);
 
-/* Offline reading, without a running journal; any thread. */
+uint64_t journal_last_seq(const struct journal *j); /* newest appended; loop thread */
+void journal_flush(struct journal *j);              /* waits until all appended is durable */
+void journal_close(struct journal *j); /* flushes, calls what waits, joins, frees; NULL is fine */
+
+/* Offline reading, beside a running journal too; any thread. */
 struct journal_stat {
 	uint64_t first_seq, last_seq, segments, bytes, records;
 	unsigned char head[32]; /* SHA-256 chain value of the last record */
-	bool torn;              /* an unfinished record stands behind the last one */
+	bool torn;              /* something unfinished stands behind the last record */
 	uint64_t torn_offset;
 };
 /* Read every record of dir in order with full checks, calling fn when not NULL. Same errors as
- * journal_open; changes nothing on disk. */
+ * journal_open; changes nothing on disk. The first segment may begin later than 1. */
 int journal_scan(const char *dir, int (*fn)(void *arg, const struct journal_record *rec), void *arg,
 		 struct journal_stat *ret, struct err *e);

@@ -10,24 +10,26 @@
 #include <string.h>
 
 #include "lib/crc32c.h"
+#include "lib/parse.h"
 
 #define CRC_FROM (offsetof(struct record_header, crc) + sizeof(uint32_t))
 
-void record_chain(const struct record_header *head, unsigned char chain[32])
+/* ---- records ---- */
+
+static size_t padded(size_t size)
 {
-	crypto_hash_sha256(chain, (const unsigned char *)head + CRC_FROM, head->size - CRC_FROM);
+	return (size + RECORD_ALIGN - 1) & ~(size_t)(RECORD_ALIGN - 1);
 }
 
-int record_encode(const struct journal_record *rec, uint32_t since_sync, unsigned char chain[32],
-		  struct buf *out)
+size_t record_size(const struct journal_record *rec)
+{
+	return padded(sizeof(struct record_header) + strlen(rec->object) + rec->body_len);
+}
+
+void record_encode(const struct journal_record *rec, struct buf *out)
 {
 	static const char zeros[RECORD_ALIGN];
-	size_t object_len = strlen(rec->object);
-	size_t bare = sizeof(struct record_header) + object_len + rec->body_len;
-	size_t size = (bare + RECORD_ALIGN - 1) & ~(size_t)(RECORD_ALIGN - 1);
-	int r = buf_reserve(out, size);
-	if (r < 0)
-		return r;
+	size_t object_len = strlen(rec->object), size = record_size(rec);
 	struct record_header h = {.size = (uint32_t)size,
 				  .seq = rec->seq,
 				  .time_ms = rec->time_ms,
@@ -36,28 +38,34 @@ int record_encode(const struct journal_record *rec, uint32_t since_sync, unsigne
 				  .uid = rec->uid,
 				  .pid = rec->pid,
 				  .view = rec->view,
-				  .body_len = (uint32_t)rec->body_len,
-				  .since_sync = since_sync};
-	memcpy(h.prev, chain, sizeof h.prev);
-	char *at = out->data + out->len;
+				  .body_len = (uint32_t)rec->body_len};
 	buf_add(out, &h, sizeof h);
 	buf_add(out, rec->object, object_len);
 	buf_add(out, rec->body, rec->body_len);
-	buf_add(out, zeros, size - bare);
-	uint32_t crc = crc32c(at + CRC_FROM, size - CRC_FROM);
-	memcpy(at + offsetof(struct record_header, crc), &crc, sizeof crc);
-	record_chain((const struct record_header *)(const void *)at, chain);
-	return 0;
+	buf_add(out, zeros, size - sizeof h - object_len - rec->body_len);
+}
+
+void record_chain(const struct record_header *head, unsigned char chain[32])
+{
+	crypto_hash_sha256(chain, (const unsigned char *)head + CRC_FROM, head->size - CRC_FROM);
+}
+
+void record_seal(char *record, uint64_t synced_seq, unsigned char chain[32])
+{
+	struct record_header *h = (struct record_header *)(void *)record;
+	h->since_sync = (uint32_t)(h->seq - synced_seq - 1);
+	memcpy(h->prev, chain, sizeof h->prev);
+	h->crc = crc32c(record + CRC_FROM, h->size - CRC_FROM);
+	record_chain(h, chain);
 }
 
 bool record_decode(const char *data, size_t len, struct journal_record *ret,
 		   const struct record_header **ret_head, char object[JOURNAL_NAME_MAX + 1])
 {
 	const struct record_header *h = (const struct record_header *)(const void *)data;
-	if (len < sizeof *h || h->size < sizeof *h || h->size > len || h->size > RECORD_SIZE_MAX ||
-	    h->size % RECORD_ALIGN || h->object_len > JOURNAL_NAME_MAX ||
-	    h->body_len > JOURNAL_BODY_MAX ||
-	    sizeof *h + h->object_len + h->body_len > h->size ||
+	if (len < sizeof *h || h->size < sizeof *h || h->size > len ||
+	    h->object_len > JOURNAL_NAME_MAX || h->body_len > JOURNAL_BODY_MAX ||
+	    h->size != padded(sizeof *h + h->object_len + h->body_len) ||
 	    crc32c(data + CRC_FROM, h->size - CRC_FROM) != h->crc)
 		return false;
 	memcpy(object, data + sizeof *h, h->object_len);
@@ -75,22 +83,40 @@ bool record_decode(const char *data, size_t len, struct journal_record *ret,
 	return true;
 }
 
-void segment_header_make(struct segment_header *h, uint64_t first_seq,
-			 const unsigned char prev[32])
+/* ---- segments ---- */
+
+void segment_header_make(struct segment_header *h, uint64_t first_seq, const unsigned char prev[32],
+			 uint64_t bytes, uint64_t synced_seq)
 {
-	*h = (struct segment_header){.first_seq = first_seq};
+	*h = (struct segment_header){
+		.first_seq = first_seq, .bytes = bytes, .synced_seq = synced_seq};
 	memcpy(h->magic, SEGMENT_MAGIC, sizeof h->magic);
 	memcpy(h->prev, prev, sizeof h->prev);
+	segment_header_crc(h);
+}
+
+void segment_header_crc(struct segment_header *h)
+{
 	h->crc = crc32c(h, offsetof(struct segment_header, crc));
 }
 
 bool segment_header_ok(const struct segment_header *h)
 {
-	return memcmp(h->magic, SEGMENT_MAGIC, sizeof h->magic) == 0 &&
+	return memcmp(h->magic, SEGMENT_MAGIC, sizeof h->magic) == 0 && h->first_seq > 0 &&
 	       h->crc == crc32c(h, offsetof(struct segment_header, crc));
 }
 
-void segment_name(uint64_t first_seq, char out[static 32])
+void segment_name(uint64_t number, char out[static 32])
 {
-	snprintf(out, 32, "%020" PRIu64 ".seg", first_seq);
+	snprintf(out, 32, "%010" PRIu64 ".seg", number);
+}
+
+uint64_t segment_number(const char *name)
+{
+	char digits[11];
+	uint64_t n = 0;
+	if (strlen(name) != 14 || strcmp(name + 10, ".seg") != 0)
+		return 0;
+	snprintf(digits, sizeof digits, "%.10s", name);
+	return parse_u64(digits, 1, UINT64_MAX, &n, NULL) < 0 ? 0 : n;
 }

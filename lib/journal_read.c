@@ -3,46 +3,178 @@
  * damage. Changes nothing on disk. L0; any thread. */
 #include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
 
 #include "lib/journal_format.h"
 #include "lib/mem.h"
 
+#define READ_AGAIN 3 /* times, when a segment that is being written looks damaged */
+
 struct walk {
 	const char *dir;
 	uint64_t after;
+	bool all;
 	int (*fn)(void *, const struct journal_record *);
 	void *arg;
 	struct journal_end *end;
 	struct err *e;
+	struct err why; /* for e, once it is known that it stays */
+	bool damaged;
+	char *data; /* a segment */
+	size_t cap;
 };
 
-static int damaged(struct walk *w, const char *name, uint64_t offset, const char *what)
+static int damaged(struct walk *w, uint64_t number, uint64_t offset, const char *what)
 {
-	return err_set(w->e, ERR_JOURNAL_DAMAGED,
-		       "segment '%s/%s' is damaged at offset %" PRIu64 ": %s; restore it from a copy, "
-		       "or move the journal aside to begin anew", w->dir, name, offset, what);
+	char name[32];
+	segment_name(number, name);
+	w->damaged = true;
+	return err_set(&w->why, ERR_JOURNAL_DAMAGED,
+		       "segment '%s/%s' is damaged at offset %" PRIu64
+		       ": %s; restore it from a copy, "
+		       "or move the journal aside to begin anew",
+		       w->dir, name, offset, what);
 }
 
-/* A whole record stands behind the bad one at `bad`. Was the bad one known to be on the disk when that
- * record was written? Then it was there and is damaged; else both belong to a write that was cut. */
-static bool was_synced(const char *map, size_t size, size_t bad, uint64_t seq)
+/* ---- what is there ---- */
+
+static int by_number(const void *a, const void *b)
+{
+	const struct segment *x = a, *y = b;
+	return x->number < y->number ? -1 : x->number > y->number;
+}
+
+static int list_segments(struct walk *w)
+{
+	struct journal_end *end = w->end;
+	DIR *d = opendir(w->dir);
+	if (!d)
+		return err_sys(&w->why, ERR_JOURNAL_IO, errno, "journal '%s'", w->dir);
+	size_t cap = 0;
+	int r = 0;
+	free(take_ptr(end->segments));
+	for (struct dirent *entry; r == 0 && (entry = readdir(d));) {
+		uint64_t number = segment_number(entry->d_name);
+		if (!number)
+			continue;
+		if (end->segments_n == cap) {
+			cap = cap ? cap * 2 : 16;
+			struct segment *p = realloc(end->segments, cap * sizeof *p);
+			if (!p) {
+				r = err_set(&w->why, ERR_SYS_MEMORY, "no memory for the journal");
+				break;
+			}
+			end->segments = p;
+		}
+		end->segments[end->segments_n++] = (struct segment){.number = number};
+	}
+	closedir(d);
+	if (r == 0 && end->segments_n)
+		qsort(end->segments, end->segments_n, sizeof *end->segments, by_number);
+	return r;
+}
+
+static int open_segment(struct walk *w, struct segment *s)
+{
+	char path[4200], name[32];
+	struct stat st;
+	segment_name(s->number, name);
+	snprintf(path, sizeof path, "%s/%s", w->dir, name);
+	int fd = sys->open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW, 0);
+	if (fd < 0 || fstat(fd, &st) < 0) {
+		int eno = errno;
+		if (fd >= 0)
+			close(fd);
+		return err_sys(&w->why, ERR_JOURNAL_IO, eno, "'%s'", path);
+	}
+	s->bytes = (uint64_t)st.st_size;
+	return fd;
+}
+
+/* The first sequence of each; 0 for one that was prepared and not begun. */
+static int read_header(struct walk *w, struct segment *s)
+{
+	struct segment_header h = {0}, none = {0};
+	autoclose int fd = open_segment(w, s);
+	if (fd < 0)
+		return fd;
+	if (s->bytes < SEGMENT_HEADER)
+		return damaged(w, s->number, 0, "it is cut short");
+	int r = sys_pread_all(fd, &h, sizeof h, 0);
+	if (r < 0)
+		return err_sys(&w->why, ERR_JOURNAL_IO, -r, "segment %" PRIu64 " of '%s'",
+			       s->number, w->dir);
+	if (memcmp(&h, &none, sizeof h) == 0)
+		return 0;
+	if (!segment_header_ok(&h))
+		return damaged(w, s->number, 0, "its header does not match its checksum");
+	if (s->bytes != h.bytes || s->bytes > SEGMENT_MAX)
+		return damaged(w, s->number, 0, "it is not of its size");
+	s->first_seq = h.first_seq;
+	return 0;
+}
+
+/* Reads the headers. A segment that is gone since it was listed was retired by a running journal, and with
+ * it all before. */
+static int read_headers(struct walk *w)
+{
+	struct journal_end *end = w->end;
+	size_t gone = 0;
+	for (size_t i = 0; i < end->segments_n; i++) {
+		struct segment *s = &end->segments[i];
+		int r = read_header(w, s);
+		if (r == -ENOENT) {
+			gone = i + 1;
+			continue;
+		}
+		if (r < 0)
+			return r;
+		if (i > gone && s->number != s[-1].number + 1)
+			return damaged(w, s[-1].number + 1, 0, "it is missing");
+		if (i > gone && s[-1].first_seq == 0)
+			return damaged(w, s[-1].number, 0, "its header is missing");
+		if (i > gone && s->first_seq && s->first_seq < s[-1].first_seq)
+			return damaged(w, s->number, 0, "it is older than the one before");
+	}
+	end->segments_n -= gone;
+	if (gone && end->segments_n)
+		memmove(end->segments, end->segments + gone,
+			end->segments_n * sizeof *end->segments);
+	return gone && !end->segments_n ? -ENOENT : 0;
+}
+
+/* ---- one segment ---- */
+
+static size_t last_byte(const char *data, size_t from, size_t size)
+{
+	while (size > from && size % 8 && !data[size - 1])
+		size--;
+	for (uint64_t word; size >= from + 8; size -= 8) {
+		memcpy(&word, data + size - 8, 8);
+		if (word)
+			break;
+	}
+	while (size > from && !data[size - 1])
+		size--;
+	return size;
+}
+
+/* Was the record seq, which is not whole at `bad`, known to be on the disk when a whole one behind it was
+ * written? Then it was there and is damaged; else both belong to writes that were cut. */
+static bool was_synced(const char *data, size_t size, size_t bad, size_t used, uint64_t seq)
 {
 	char object[JOURNAL_NAME_MAX + 1];
-	for (size_t at = bad + RECORD_ALIGN; at + sizeof(struct record_header) <= size;
+	for (size_t at = bad; at < used && at + sizeof(struct record_header) <= size;
 	     at += RECORD_ALIGN) {
 		struct journal_record rec;
 		const struct record_header *h;
 		uint64_t there;
-		memcpy(&there, map + at + offsetof(struct record_header, seq), sizeof there);
-		if (there < seq || there > seq + (size - bad) / sizeof *h ||
-		    !record_decode(map + at, size - at, &rec, &h, object))
+		memcpy(&there, data + at + offsetof(struct record_header, seq), sizeof there);
+		if (there <= seq || there > seq + (size - bad) / sizeof *h + 1 ||
+		    !record_decode(data + at, size - at, &rec, &h, object))
 			continue;
 		if (h->seq - h->since_sync > seq)
 			return true;
@@ -50,39 +182,52 @@ static bool was_synced(const char *map, size_t size, size_t bad, uint64_t seq)
 	return false;
 }
 
-static int read_segment(struct walk *w, const char *name, const char *map, size_t size, bool last)
+/* The rest of a segment behind its last whole record: the end, a torn write, or damage? */
+static int read_end(struct walk *w, const struct segment *s, size_t at, bool last)
 {
 	struct journal_stat *st = &w->end->stat;
-	const struct segment_header *sh = (const struct segment_header *)(const void *)map;
-	char object[JOURNAL_NAME_MAX + 1];
-	if (size < SEGMENT_HEADER || !segment_header_ok(sh))
-		return damaged(w, name, 0, "its header is not valid");
-	if (st->records && sh->first_seq != st->last_seq + 1)
-		return damaged(w, name, 0, "records are missing before it");
-	if (st->records && memcmp(sh->prev, st->head, 32) != 0)
-		return damaged(w, name, 0, "the hash chain is broken before it");
-	if (!st->records) {
+	const struct segment_header *sh = (const struct segment_header *)(const void *)w->data;
+	size_t used = last_byte(w->data, at, s->bytes);
+	if ((used > at && !last) || was_synced(w->data, s->bytes, at, used, st->last_seq + 1))
+		return damaged(w, s->number, at, "a record does not match its checksum");
+	if (sh->synced_seq > st->last_seq)
+		return damaged(w, s->number, at, "a record that was there is not whole");
+	st->torn = used > at;
+	st->torn_offset = at;
+	w->end->offset = at;
+	return 0;
+}
+
+static int begin_segment(struct walk *w, const struct segment *s, bool first)
+{
+	struct journal_stat *st = &w->end->stat;
+	const struct segment_header *sh = (const struct segment_header *)(const void *)w->data;
+	if (first) {
 		st->first_seq = sh->first_seq;
 		st->last_seq = sh->first_seq - 1;
-		memcpy(st->head, sh->prev, 32);
+		memcpy(st->head, sh->prev, sizeof st->head);
+	} else if (sh->first_seq != st->last_seq + 1) {
+		return damaged(w, s->number, 0, "records are missing before it");
+	} else if (memcmp(sh->prev, st->head, sizeof sh->prev) != 0) {
+		return damaged(w, s->number, 0, "the hash chain is broken before it");
 	}
+	return 0;
+}
+
+static int read_records(struct walk *w, const struct segment *s, bool last)
+{
+	struct journal_stat *st = &w->end->stat;
+	char object[JOURNAL_NAME_MAX + 1];
 	size_t at = SEGMENT_HEADER;
-	while (at + sizeof(struct record_header) <= size) {
+	for (;;) {
 		struct journal_record rec;
 		const struct record_header *h;
-		if (!record_decode(map + at, size - at, &rec, &h, object)) {
-			uint32_t next;
-			memcpy(&next, map + at, sizeof next);
-			if (was_synced(map, size, at, st->last_seq + 1) || (next && !last))
-				return damaged(w, name, at, "a record does not match its checksum");
-			st->torn = next != 0;
-			st->torn_offset = at;
-			break;
-		}
+		if (!record_decode(w->data + at, s->bytes - at, &rec, &h, object))
+			return read_end(w, s, at, last);
 		if (rec.seq != st->last_seq + 1)
-			return damaged(w, name, at, "the sequence has a gap");
-		if (memcmp(h->prev, st->head, 32) != 0)
-			return damaged(w, name, at, "the hash chain is broken");
+			return damaged(w, s->number, at, "the sequence has a gap");
+		if (memcmp(h->prev, st->head, sizeof h->prev) != 0)
+			return damaged(w, s->number, at, "the hash chain is broken");
 		record_chain(h, st->head);
 		st->last_seq = rec.seq;
 		st->records++;
@@ -91,52 +236,132 @@ static int read_segment(struct walk *w, const char *name, const char *map, size_
 			return r;
 		at += h->size;
 	}
-	w->end->segment = sh->first_seq;
-	w->end->offset = at;
+}
+
+static int load(struct walk *w, struct segment *s)
+{
+	autoclose int fd = open_segment(w, s);
+	if (fd < 0)
+		return fd;
+	if (s->bytes > w->cap) {
+		free(w->data);
+		w->data = malloc(s->bytes);
+		w->cap = w->data ? s->bytes : 0;
+		if (!w->data)
+			return err_set(&w->why, ERR_SYS_MEMORY, "no memory for a segment");
+	}
+	int r = sys_pread_all(fd, w->data, s->bytes, 0);
+	if (r < 0)
+		return err_sys(&w->why, ERR_JOURNAL_IO, -r, "segment %" PRIu64 " of '%s'",
+			       s->number, w->dir);
 	return 0;
 }
 
-static int open_segment(struct walk *w, const char *name, bool last)
+/* A segment that a running journal writes may be read half before and half after a commit: damage in it
+ * counts when it is still there in what is read again. Records that fn has seen are not shown twice. */
+static int read_segment(struct walk *w, struct segment *s, bool first, bool last)
 {
-	char path[4096];
-	struct stat st;
-	snprintf(path, sizeof path, "%s/%s", w->dir, name);
-	autoclose int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-	if (fd < 0 || fstat(fd, &st) < 0)
-		return err_sys(w->e, ERR_JOURNAL_IO, errno, "'%s'", path);
-	w->end->stat.segments++;
-	w->end->stat.bytes += (uint64_t)st.st_size;
-	if (st.st_size == 0)
-		return damaged(w, name, 0, "it is empty");
-	char *map = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
-	if (map == MAP_FAILED)
-		return err_sys(w->e, ERR_JOURNAL_IO, errno, "'%s'", path);
-	int r = read_segment(w, name, map, (size_t)st.st_size, last);
-	munmap(map, (size_t)st.st_size);
+	struct journal_stat before = w->end->stat;
+	for (int tries = 0;; tries++) {
+		w->end->stat = before;
+		w->damaged = false;
+		int r = load(w, s);
+		if (r == 0)
+			r = begin_segment(w, s, first);
+		if (r == 0)
+			r = read_records(w, s, last);
+		if (!w->damaged || !w->all || !last || tries == READ_AGAIN)
+			return r;
+		if (w->end->stat.last_seq > w->after)
+			w->after = w->end->stat.last_seq;
+	}
+}
+
+/* The prepared segment: a header is on the disk before any record behind it. */
+static int read_spare(struct walk *w, struct segment *s)
+{
+	int r = load(w, s);
+	if (r == 0 && w->all && segment_header_ok((const void *)w->data))
+		return 0; /* a running journal began it just now */
+	if (r == 0 && last_byte(w->data, 0, s->bytes) > 0)
+		r = damaged(w, s->number, 0, "its header is missing");
 	return r;
 }
 
-static int is_segment(const struct dirent *d)
+/* ---- all of them ---- */
+
+static int check_after(struct walk *w, uint64_t first, uint64_t last)
 {
-	return strlen(d->d_name) == 24 && strcmp(d->d_name + 20, ".seg") == 0;
+	if (w->all)
+		return 0;
+	if (first > w->after + 1)
+		return err_set(&w->why, ERR_JOURNAL_DAMAGED,
+			       "records %" PRIu64 " to %" PRIu64
+			       " are missing from journal '%s', and "
+			       "the state has only those before; restore the state or the segments "
+			       "from a copy",
+			       w->after + 1, first - 1, w->dir);
+	if (last < w->after)
+		return err_set(&w->why, ERR_JOURNAL_DAMAGED,
+			       "journal '%s' ends with record %" PRIu64
+			       ", but the state has record "
+			       "%" PRIu64 "; restore the segments from a copy, or move the journal "
+			       "aside to go on from the state",
+			       w->dir, last, w->after);
+	return 0;
 }
 
-int journal_walk(const char *dir, uint64_t after, int (*fn)(void *, const struct journal_record *),
-		 void *arg, struct journal_end *ret, struct err *e)
+static int walk(struct walk *w)
 {
-	struct dirent **names;
-	*ret = (struct journal_end){0};
-	struct walk w = {dir, after, fn, arg, ret, e};
-	int n = scandir(dir, &names, is_segment, alphasort);
-	if (n < 0)
-		return err_sys(e, ERR_JOURNAL_IO, errno, "journal '%s'", dir);
-	int r = 0;
-	for (int i = 0; i < n; i++) {
+	struct journal_end *end = w->end;
+	int r = -ENOENT;
+	for (int tries = 0; r == -ENOENT && tries < READ_AGAIN; tries++) {
+		end->segments_n = 0;
+		r = list_segments(w);
 		if (r == 0)
-			r = open_segment(&w, names[i]->d_name, i + 1 == n);
-		free(names[i]);
+			r = read_headers(w);
 	}
-	free(names);
+	if (r < 0)
+		return r;
+	size_t begun = end->segments_n, from = 0;
+	if (begun && end->segments[begun - 1].first_seq == 0)
+		begun--;
+	if (begun == 0)
+		end->stat.last_seq = w->after;
+	else if ((r = check_after(w, end->segments[0].first_seq, UINT64_MAX)) < 0)
+		return r;
+	for (size_t i = 0; i < begun; i++) {
+		end->stat.bytes += end->segments[i].bytes;
+		if (!w->all && end->segments[i].first_seq <= w->after + 1)
+			from = i;
+	}
+	end->stat.segments = begun;
+	uint64_t after = w->after;
+	bool first = true;
+	for (size_t i = from; r == 0 && i < begun; i++) {
+		r = read_segment(w, &end->segments[i], first, i + 1 == begun);
+		first = r == -ENOENT && w->all && i + 1 < begun; /* retired while this read */
+		r = first ? 0 : r;
+	}
+	w->after = after;
+	if (r == 0 && begun)
+		r = check_after(w, 1, end->stat.last_seq);
+	if (r == 0 && begun < end->segments_n)
+		r = read_spare(w, &end->segments[begun]);
+	return r;
+}
+
+int journal_walk(const char *dir, uint64_t after, bool all,
+		 int (*fn)(void *, const struct journal_record *), void *arg,
+		 struct journal_end *ret, struct err *e)
+{
+	*ret = (struct journal_end){0};
+	struct walk w = {
+		.dir = dir, .after = after, .all = all, .fn = fn, .arg = arg, .end = ret, .e = e};
+	int r = walk(&w);
+	if (r < 0 && e && w.why.code)
+		*e = w.why;
+	free(w.data);
 	return r;
 }
 
@@ -144,7 +369,8 @@ int journal_scan(const char *dir, int (*fn)(void *arg, const struct journal_reco
 		 struct journal_stat *ret, struct err *e)
 {
 	struct journal_end end;
-	int r = journal_walk(dir, 0, fn, arg, &end, e);
+	int r = journal_walk(dir, 0, true, fn, arg, &end, e);
+	free(end.segments);
 	if (ret)
 		*ret = end.stat;
 	return r;

@@ -36,6 +36,7 @@ const struct sys sys_kernel = {
 	.open = open_file,
 	.pread = pread,
 	.pwrite = pwrite,
+	.fallocate = fallocate,
 	.fdatasync = fdatasync,
 	.fsync = fsync,
 	.rename = rename,

@@ -17,6 +17,7 @@ struct sys {
 	int (*open)(const char *path, int flags, mode_t mode);
 	ssize_t (*pread)(int fd, void *out, size_t len, off_t at);
 	ssize_t (*pwrite)(int fd, const void *data, size_t len, off_t at);
+	int (*fallocate)(int fd, int mode, off_t at, off_t len);
 	int (*fdatasync)(int fd);
 	int (*fsync)(int fd);
 	int (*rename)(const char *from, const char *to);
