@@ -190,7 +190,7 @@ static void sink_try(uv_timer_t *timer)
 	struct err e;
 	struct agent *a = agent_by_serial(w->h->t->rt, w->h->at.serial);
 	ssize_t n = a ? agent_stdin(w->h->t->rt, a, w->data.data + w->at, w->data.len - w->at,
-				    false, &e)
+				    &e)
 		      : err_set(&e, ERR_AGENT_NOT_FOUND, "the agent is gone");
 	if (n >= 0)
 		w->at += (size_t)n;
@@ -208,7 +208,7 @@ static void sink_write_bytes(struct handle *h, struct fs_req *req, uint64_t off,
 	(void)off;
 	struct err e;
 	struct agent *a = agent_by_serial(h->t->rt, h->at.serial);
-	ssize_t n = a ? agent_stdin(h->t->rt, a, data, len, false, &e)
+	ssize_t n = a ? agent_stdin(h->t->rt, a, data, len, &e)
 		      : err_set(&e, ERR_AGENT_NOT_FOUND, "the agent is gone");
 	if (n == (ssize_t)len || (n > 0 && nonblock)) {
 		req_ok(req, (int)n);

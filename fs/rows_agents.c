@@ -115,7 +115,7 @@ const struct fs_node fs_nodes_agents[] = {
 	 .read = pid_read, .doc = "process id of a running persistent agent, or empty"},
 	{.path = A "ctl", .mode = 0200, .kind = FS_LINES, .action = "agent.control",
 	 .write = ctl_write, .check = ctl_check,
-	 .doc = "start, stop, suspend, resume, restart, terminate, kill SIGNAL, message TEXT"},
+	 .doc = "start, stop, suspend, resume, restart, terminate, kill SIGNAL, message TEXT, eof"},
 	{.path = A "run", .mode = 0600, .kind = FS_CALL, .action = "agent.run",
 	 .doc = "write an input, read the answer of that run"},
 	{.path = A "run.d", .mode = 0755, .kind = FS_DIR,

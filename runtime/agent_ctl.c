@@ -127,10 +127,19 @@ static int do_message(struct agent *a, const char *arg, struct err *e)
 {
 	char line[LINE_MAX_BYTES + 2];
 	int n = snprintf(line, sizeof line, "%s\n", arg);
-	ssize_t w = agent_stdin(a->rt, a, line, (size_t)n, false, e);
+	ssize_t w = agent_stdin(a->rt, a, line, (size_t)n, e);
 	if (w >= 0 && w < n) /* a line below PIPE_BUF goes whole or not at all */
 		return err_sys(e, ERR_SYS_IO, EAGAIN, "stdin of agent '%s' is full", a->name);
 	return w < 0 ? (int)w : 0;
+}
+
+static int do_eof(struct agent *a, const char *arg, struct err *e)
+{
+	(void)arg;
+	if (!a->live || !a->live->process || a->live->stdin_fd < 0)
+		return err_set(e, ERR_AGENT_STATE, "agent '%s' has no process that reads", a->name);
+	stdin_close(a);
+	return sandbox_release(a->rt->spawn, run_id(a->live->process), e);
 }
 
 static int check_none(const char *arg, struct err *e)
@@ -160,6 +169,7 @@ static const struct verb {
 	{"suspend", check_none, do_suspend},	 {"resume", check_none, do_resume},
 	{"restart", check_none, do_restart},	 {"terminate", check_none, do_terminate},
 	{"kill", check_signal, do_kill},	 {"message", check_text, do_message},
+	{"eof", check_none, do_eof},
 };
 
 static int parse(const char *line, size_t len, const struct verb **ret, char arg[LINE_MAX_BYTES],
@@ -179,7 +189,7 @@ static int parse(const char *line, size_t len, const struct verb **ret, char arg
 		}
 	return err_set(e, ERR_AGENT_CTL,
 		       "unknown command '%.*s'; one of start, stop, suspend, resume, restart, "
-		       "terminate, kill SIGNAL, message TEXT", (int)(word < 64 ? word : 64), line);
+		       "terminate, kill SIGNAL, message TEXT, eof", (int)(word < 64 ? word : 64), line);
 }
 
 int agent_ctl_check(const char *line, size_t len, struct err *e)

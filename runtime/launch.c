@@ -61,7 +61,7 @@ void stdin_open(struct agent *a)
 	struct agent_live *l = agent_live(a);
 	stdin_path(a, path);
 	if (l->stdin_fd < 0)
-		l->stdin_fd = open(path, O_RDWR | O_NONBLOCK | O_CLOEXEC);
+		l->stdin_fd = open(path, O_WRONLY | O_NONBLOCK | O_CLOEXEC);
 }
 
 void stdin_close(struct agent *a)
@@ -72,7 +72,7 @@ void stdin_close(struct agent *a)
 		a->live->stdin_fd = -1;
 }
 
-/* The process gets a descriptor for both ways, so that the worker's death is no end of file to it. */
+/* The spawner holds a writing end too (see start), so that a worker's death is no end of file. */
 static int open_fifo(struct agent *a)
 {
 	char path[AGENT_DIR_MAX + 16];
@@ -81,8 +81,12 @@ static int open_fifo(struct agent *a)
 	unlink(path); /* bytes that its predecessor did not read are not for it */
 	if (mkfifo(path, 0600) < 0)
 		return -1;
-	stdin_open(a);
-	return open(path, O_RDWR | O_CLOEXEC);
+	int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	if (fd < 0)
+		return -1;
+	fcntl(fd, F_SETFL, 0);
+	stdin_open(a); /* there must be a reader first */
+	return fd;
 }
 
 static int open_streams(struct run *r, int fds[4], struct err *e)
@@ -178,6 +182,7 @@ static int start(struct run *r, const struct agent_spec *s, const char *cwd, con
 		.cwd_fd = fds[3] > 0 ? fds[3] : 0,
 		.allow = config_list(c, "native_execution.allowed_executables"),
 		.stdin_fd = fds[0],
+		.hold_fd = r->process ? a->live->stdin_fd : 0,
 		.stdout_fd = fds[1],
 		.stderr_fd = fds[2],
 		.uid = foreign ? a->uid : (uid_t)-1,

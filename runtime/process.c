@@ -139,10 +139,9 @@ void agent_end_all(struct agent *a, enum err_code code, const char *why)
 
 /* ---- stdin ---- */
 
-ssize_t agent_stdin(struct runtime *rt, struct agent *a, const char *data, size_t len, bool end,
-		    struct err *e)
+ssize_t agent_stdin(struct runtime *rt, struct agent *a, const char *data, size_t len, struct err *e)
 {
-	(void)rt, (void)end;
+	(void)rt;
 	struct agent_live *l = a->live;
 	if (!l || !l->process || l->stdin_fd < 0)
 		return err_sys(e, ERR_AGENT_STATE, EPIPE, "agent '%s' has no process that reads",

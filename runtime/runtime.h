@@ -125,7 +125,8 @@ int agent_set_limit(struct runtime *rt, const struct actor *who, struct agent *a
 extern const char *const agent_usage_keys[]; /* NULL-ended: cpu_seconds memory_mb ... */
 int agent_render_usage(struct runtime *rt, struct agent *a, const char *key, struct buf *out);
 
-/* One line of ctl: start stop suspend resume restart terminate | kill SIGNAL | message TEXT.
+/* One line of ctl: start stop suspend resume restart terminate eof | kill SIGNAL | message TEXT.
+ * eof ends the standard input of a persistent agent.
  * Refuses unknown words at once (-EINVAL AGENT_006, the sentence lists them). */
 int agent_ctl(struct runtime *rt, const struct actor *who, struct agent *a, const char *line,
 	      size_t len, struct runtime_done done, struct err *e);
@@ -133,9 +134,8 @@ int agent_ctl(struct runtime *rt, const struct actor *who, struct agent *a, cons
 int agent_ctl_check(const char *line, size_t len, struct err *e);
 
 /* Bytes to the stdin of a persistent agent. Returns bytes taken (maybe fewer), -EAGAIN when its pipe
- * is full, -EPIPE when nothing runs. close: send end of file. */
-ssize_t agent_stdin(struct runtime *rt, struct agent *a, const char *data, size_t len, bool close,
-		    struct err *e);
+ * is full, -EPIPE when nothing runs or its end of file was sent. */
+ssize_t agent_stdin(struct runtime *rt, struct agent *a, const char *data, size_t len, struct err *e);
 
 /* ---- files on disk behind the tree: append-only, readable by offset ---- */
 enum agent_file { AGENT_STDOUT, AGENT_STDERR, AGENT_LOG, AGENT_EVENTS };

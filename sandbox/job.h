@@ -29,6 +29,7 @@ struct job {
 	bool queued; /* in the queue of news */
 	bool killed; /* by sandbox_kill */
 	bool acked;  /* to be freed once it is out of the queue */
+	int hold;    /* descriptor kept open for it; -1 none */
 	int early;   /* signal that came before it had a process; 0: none */
 	pid_t child; /* our child: its first process or keeper; 0: reaped */
 	pid_t pid;   /* first process; 0: none yet */

@@ -36,6 +36,9 @@ struct sandbox_spec {
 	const char *const *allow; /* NULL-ended allow-list of executables (names or absolute paths),
 				   * compared by resolved path; NULL: everything */
 	int stdin_fd, stdout_fd, stderr_fd; /* borrowed during the call; -1: /dev/null */
+	/* Kept open by the spawner until the end or sandbox_release; 0: none. The write end of the pipe that
+	 * is stdin, say, so that the worker's death is no end of file. Borrowed during the call. */
+	int hold_fd;
 	uid_t uid;                          /* (uid_t)-1: the daemon's own */
 	gid_t gid;
 	struct sandbox_limits limits;
@@ -114,6 +117,7 @@ int sandbox_start(struct spawn_client *c, enum sandbox_tier tier, const struct s
 		  struct err *e);
 int sandbox_signal(struct spawn_client *c, uint64_t id, int sig, struct err *e); /* its first process */
 int sandbox_kill(struct spawn_client *c, uint64_t id, struct err *e); /* all of its processes */
+int sandbox_release(struct spawn_client *c, uint64_t id, struct err *e); /* close its hold_fd */
 int sandbox_freeze(struct spawn_client *c, uint64_t id, bool frozen, struct err *e);
 /* Confirms that an `ended` event is recorded; the spawner then forgets the id. */
 int sandbox_ack(struct spawn_client *c, uint64_t id, struct err *e);

@@ -214,6 +214,11 @@ int sandbox_signal(struct spawn_client *c, uint64_t id, int sig, struct err *e)
 	return simple(c, SPAWN_SIGNAL, id, sig, e);
 }
 
+int sandbox_release(struct spawn_client *c, uint64_t id, struct err *e)
+{
+	return simple(c, SPAWN_RELEASE, id, 0, e);
+}
+
 int sandbox_kill(struct spawn_client *c, uint64_t id, struct err *e)
 {
 	return simple(c, SPAWN_KILL, id, 0, e);
@@ -305,5 +310,6 @@ int sandbox_start(struct spawn_client *c, enum sandbox_tier tier, const struct s
 	add_fd(&q, fds, &n, SPAWN_STDOUT, s->stdout_fd);
 	add_fd(&q, fds, &n, SPAWN_STDERR, s->stderr_fd);
 	add_fd(&q, fds, &n, SPAWN_CWD, s->cwd_fd > 0 ? s->cwd_fd : -1);
+	add_fd(&q, fds, &n, SPAWN_HOLD, s->hold_fd > 0 ? s->hold_fd : -1);
 	return request(c, &q, inlined ? &text : NULL, fds, n, e);
 }

@@ -21,6 +21,7 @@ enum spawn_op {
 	SPAWN_LIST, /* id: any number, comes back in SPAWN_LISTING and SPAWN_LISTED */
 	SPAWN_LIMITS,
 	SPAWN_MEASURE,
+	SPAWN_RELEASE,
 	SPAWN_STARTED = 100,
 	SPAWN_ENDED,
 	SPAWN_LISTING,
@@ -34,9 +35,10 @@ enum spawn_flag { /* the first SPAWN_FDS say which descriptors come along, in th
 	SPAWN_STDOUT = 1 << 2,
 	SPAWN_STDERR = 1 << 3,
 	SPAWN_CWD = 1 << 4,
-	SPAWN_ENFORCE = 1 << 5,
+	SPAWN_HOLD = 1 << 5,
+	SPAWN_ENFORCE = 1 << 6,
 };
-#define SPAWN_FDS 5
+#define SPAWN_FDS 6
 
 struct spawn_req {
 	uint32_t op;

@@ -114,8 +114,15 @@ static void tell_all(struct server *s, uint64_t token)
 
 /* ---- the end of a job ---- */
 
+static void release(struct job *j)
+{
+	if (j->hold >= 0)
+		close(take_fd(&j->hold));
+}
+
 static void over(struct server *s, struct job *j)
 {
+	release(j);
 	job_judge(j);
 	cgroup_put(take_ptr(j->group));
 	j->state = JOB_OVER;
@@ -124,6 +131,7 @@ static void over(struct server *s, struct job *j)
 
 static void never_ran(struct server *s, struct job *j, const struct err *e)
 {
+	release(j);
 	cgroup_put(take_ptr(j->group));
 	j->result = (struct sandbox_result){.end = END_START_FAILED, .err = *e};
 	j->state = JOB_OVER;
@@ -299,7 +307,9 @@ static void start(struct server *s, const struct spawn_req *q, char *text, const
 	const struct err bad = {ERR_SPAWN_FAILED, EBADMSG, 0, "the start request cannot be read"};
 	struct spawn_start st = {.stdio = {s->null, s->null, s->null}, .cwd_fd = -1};
 	int text_fd = -1,
-	    *to[SPAWN_FDS] = {&text_fd, &st.stdio[0], &st.stdio[1], &st.stdio[2], &st.cwd_fd};
+	    hold = -1,
+	    *to[SPAWN_FDS] = {&text_fd,	   &st.stdio[0], &st.stdio[1],
+			      &st.stdio[2], &st.cwd_fd,	 &hold};
 	struct job *j = job_by_id(&s->jobs, q->id);
 	if (j) { /* asked for already: say how it is */
 		queue(s, j, j->state == JOB_OVER ? NEWS_ENDED : j->pid ? NEWS_STARTED : 0);
@@ -313,7 +323,7 @@ static void start(struct server *s, const struct spawn_req *q, char *text, const
 	j = calloc(1, sizeof *j);
 	if (!j || !strings || (text_fd >= 0 && !own))
 		abort(); /* the parent starts another spawner and everything anew */
-	*j = (struct job){.id = q->id, .started_ns = now_ns()};
+	*j = (struct job){.id = q->id, .started_ns = now_ns(), .hold = -1};
 	if (jobs_add(&s->jobs, j) < 0)
 		abort();
 	if ((own && !read_text(q, text_fd, own)) ||
@@ -330,6 +340,8 @@ static void start(struct server *s, const struct spawn_req *q, char *text, const
 	st.uid = q->uid;
 	st.gid = q->gid;
 	launch(s, j, &st);
+	if (hold >= 0 && j->state == JOB_RUNNING) /* behind the fork: a keeper must not have it too */
+		j->hold = fcntl(hold, F_DUPFD_CLOEXEC, 3);
 }
 
 static void serve_running(struct server *s, struct job *j, const struct spawn_req *q)
@@ -338,6 +350,8 @@ static void serve_running(struct server *s, struct job *j, const struct spawn_re
 		send_signal(j, q->arg);
 	if (q->op == SPAWN_FREEZE)
 		job_freeze(j, q->arg);
+	if (q->op == SPAWN_RELEASE)
+		release(j);
 	if (q->op == SPAWN_MEASURE)
 		queue(s, j, NEWS_MEASURED);
 	if (q->op == SPAWN_LIMITS) {

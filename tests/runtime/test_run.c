@@ -162,7 +162,7 @@ static void a_persistent_agent_talks_by_its_streams(void **state)
 			 "command: [bash, -c, 'while read l; do echo \"got $l\"; done']\n");
 	engine_expect_state(t, "p", AGENT_RUNNING);
 	assert_int_equal(engine_ctl(t, "p", "message one", &e), 0);
-	assert_int_equal(agent_stdin(t->rt, engine_agent(t, "p"), "two\n", 4, false, &e), 4);
+	assert_int_equal(agent_stdin(t->rt, engine_agent(t, "p"), "two\n", 4, &e), 4);
 	for (int i = 0; i < 500 && !strstr(engine_file(t, "p", AGENT_STDOUT), "got two"); i++)
 		engine_turn(t, 10);
 	assert_string_equal(engine_file(t, "p", AGENT_STDOUT), "got one\ngot two\n");
@@ -174,6 +174,21 @@ static void a_persistent_agent_talks_by_its_streams(void **state)
 	assert_int_equal(agent_state(engine_agent(t, "p")), AGENT_READY);
 	assert_int_equal(engine_ctl(t, "p", "start", &e), 0);
 	engine_expect_state(t, "p", AGENT_RUNNING);
+}
+
+static void eof_ends_its_input(void **state)
+{
+	struct engine *t = *state;
+	struct err e = {0};
+	put(t, "c.yaml", "tier: None\nexecution_mode: persistent\nrestart: never\n"
+			 "command: [sh, -c, 'cat; echo end']\n");
+	engine_expect_state(t, "c", AGENT_RUNNING);
+	assert_int_equal(engine_ctl(t, "c", "message last", &e), 0);
+	assert_int_equal(engine_ctl(t, "c", "eof", &e), 0);
+	assert_int_equal(engine_ctl(t, "c", "eof", &e), -EBUSY);
+	assert_int_equal(engine_ctl(t, "c", "message more", &e), -EPIPE);
+	engine_expect_state(t, "c", AGENT_READY);
+	assert_string_equal(engine_file(t, "c", AGENT_STDOUT), "last\nend\n");
 }
 
 static bool has_failed_for_good(void *arg)
@@ -403,6 +418,7 @@ int main(void)
 		T(max_concurrent_tasks_makes_runs_wait_and_says_so),
 		T(memory_is_held_and_what_can_never_fit_is_refused),
 		T(a_persistent_agent_talks_by_its_streams),
+		T(eof_ends_its_input),
 		T(restarts_stop_at_their_intensity),
 		T(suspend_stops_the_clock_of_its_processes),
 		T(deleting_ends_what_runs_and_tells_who_waits),
