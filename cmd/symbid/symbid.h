@@ -10,7 +10,7 @@ struct daemon {
 	struct config *config;
 	int ready_fd; /* -1: nobody waits */
 	int fuse_fd, spawn_fd;
-	char init[8192]; /* the kernel's INIT request */
+	_Alignas(8) char init[8192]; /* the kernel's INIT request */
 	int init_len;
 	unsigned restarts;
 };

@@ -328,7 +328,10 @@ static void a_new_worker_adopts_what_runs(void **state)
 	struct buf before, after;
 	buf_init(&before, 64);
 	buf_init(&after, 64);
-	agent_render_pid(t->rt, engine_agent(t, "a"), &before);
+	for (int i = 0; i < 1000 && !before.len; i++) { /* it is Running before it has a pid */
+		engine_turn(t, 10);
+		agent_render_pid(t->rt, engine_agent(t, "a"), &before);
+	}
 	engine_close(t); /* ends nothing */
 	engine_open(t, true);
 	engine_expect_state(t, "a", AGENT_RUNNING);
