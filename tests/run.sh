@@ -51,5 +51,6 @@ awk '
   reading && NF && !kept { out = $0; sub(/<\/system-out>.*/, "", out); kept = out != "" }
   /<\/system-out>/ { reading = 0 }
   /<\/testcase>/ { if (is_skip) print "skipped " name ": " out; open = is_skip = 0 }
-  END { printf "%d passed, %d failed, %d skipped\n", passed, other - skipped, skipped; exit other > skipped }
+  END { if (passed + other == 0) { print "no test was run"; other = 1 }
+        printf "%d passed, %d failed, %d skipped\n", passed, other - skipped, skipped; exit other > skipped }
 ' "$result"
