@@ -57,14 +57,25 @@ bool config_is_section(const char *name)
 	return false;
 }
 
+/* key and the sections that it stands in */
+static void try_names(struct suggest *s, const char *key)
+{
+	char section[SUGGEST_WORD_MAX + 1];
+	suggest_try(s, key);
+	for (const char *dot = strchr(key, '.'); dot; dot = strchr(dot + 1, '.')) {
+		snprintf(section, sizeof section, "%.*s", (int)(dot - key), key);
+		suggest_try(s, section);
+	}
+}
+
 int config_unknown(const char *key, const char *origin, unsigned line, struct err *e)
 {
 	struct suggest s;
 	suggest_init(&s, key);
 	for (const struct config_alias *a = config_aliases; a->other; a++)
-		suggest_try(&s, a->other);
+		try_names(&s, a->other);
 	for (size_t i = 0; i < CONFIG_ITEMS; i++)
-		suggest_try(&s, config_items[i].key);
+		try_names(&s, config_items[i].key);
 	const char *hint = suggest_text(&s);
 	return err_at(e, ERR_CONFIG_INVALID, line, "%s: unknown setting '%.100s'%s", origin, key,
 		      *hint ? hint : "; `symbi config show` lists all");
@@ -177,7 +188,7 @@ static const struct setting *get(const struct config *c, const char *key, unsign
 
 const char *config_str(const struct config *c, const char *key)
 {
-	return get(c, key, OF(TEXT) | OF(PATH) | OF(ABSOLUTE) | OF(CHOICE))->text;
+	return get(c, key, OF(TEXT) | OF(PATH) | OF(ABSOLUTE) | OF(CHOICE) | OF(MODE))->text;
 }
 
 const char *config_secret(const struct config *c, const char *key)

@@ -59,7 +59,7 @@ const struct config_change *config_changes(const struct config *c, size_t *ret_n
 /* By full key ("lifecycle.max_agents"). The key must exist and be of the kind (abort otherwise: our mistake).
  * Pointers are valid until the next load or reload: copy what must last. */
 const char *config_str(const struct config *c,
-		       const char *key); /* texts, paths, words as in the table */
+		       const char *key); /* texts, paths, words as in the table, modes */
 const char *config_secret(const struct config *c, const char *key); /* never to be logged */
 uint64_t config_u64(const struct config *c,
 		    const char *key); /* numbers; sizes in bytes; MB, seconds, modes */

@@ -104,10 +104,10 @@ static int read_whole(const char *path, const char *shown, struct buf *out, mode
 	*mode = st.st_mode;
 	for (;;) {
 		if (buf_reserve(out, 65536) < 0)
-			return out->fail == -EFBIG ? err_set(e, ERR_CONFIG_INVALID,
-							     "'%s' is larger than %u bytes", shown,
-							     VALUE_TEXT_MAX)
-						   : no_memory(e);
+			return out->fail == -ENOMEM ? no_memory(e)
+						    : err_set(e, ERR_TEXT_LIMIT,
+							      "'%s' is larger than %u bytes", shown,
+							      VALUE_TEXT_MAX);
 		ssize_t n = read(fd, out->data + out->len, 65536);
 		if (n < 0 && errno == EINTR)
 			continue;
@@ -135,6 +135,14 @@ static int warn_readable(struct draft *d, const char *path, mode_t mode, struct 
 	return r;
 }
 
+/* Blanks and comments only, in the formats that have comments. */
+static bool says_nothing(const char *text, enum value_format f)
+{
+	while (f != VALUE_JSON && *(text += strspn(text, " \t\r\n")) == '#')
+		text += strcspn(text, "\n");
+	return f != VALUE_JSON && !*text;
+}
+
 static int read_file(struct draft *d, const char *path, const char *shown, struct err *e)
 {
 	enum value_format f;
@@ -148,14 +156,14 @@ static int read_file(struct draft *d, const char *path, const char *shown, struc
 	int r = read_whole(path, shown, &text, &mode, e);
 	if (r < 0)
 		return r;
-	if (text.data[strspn(text.data, " \t\r\n")] == 0 && f != VALUE_JSON)
-		return 0; /* an empty file says nothing */
+	if (says_nothing(text.data, f) && strlen(text.data) == text.len)
+		return 0;
 	r = value_parse(f, text.data, text.len, &v, NULL, e);
 	if (r < 0)
 		return err_wrap(e, "'%s'", shown);
 	if (v->type == VALUE_MAP)
 		r = put_members(d, v, "", shown, e);
-	else if (v->type != VALUE_NULL) /* comments only */
+	else
 		r = err_at(e, ERR_CONFIG_INVALID, v->line, "'%s' is not a table of settings",
 			   shown);
 	value_free(v);

@@ -10,7 +10,7 @@ static int setup(void **state)
 	engine_set(t, "lifecycle.termination_timeout", "300ms");
 	engine_set(t, "lifecycle.state_check_interval", "100ms");
 	engine_set(t, "native_execution.allowed_executables",
-		   "sh bash cat sleep true false");
+		   "sh,bash,cat,sleep,true,false");
 	engine_open(t, false);
 	*state = t;
 	return 0;
@@ -136,7 +136,7 @@ static void memory_is_held_and_what_can_never_fit_is_refused(void **state)
 	engine_init(t);
 	engine_spawner(t);
 	engine_set(t, "resource.total_memory", "104857600");
-	engine_set(t, "native_execution.allowed_executables", "sleep cat");
+	engine_set(t, "native_execution.allowed_executables", "sleep,cat");
 	engine_open(t, false);
 	buf_init(&b, 4096);
 	put(t, "big.yaml", "tier: None\ncommand: [cat]\nresource_limits: {memory_mb: 101}\n");
