@@ -136,8 +136,9 @@ static int queue(struct journal *j, struct journal_record *rec, enum journal_cla
 	bool alone = c == JOURNAL_FAST && !roll && !j->writing && !j->batch.len && !j->want_sync;
 	j->last_seq = j->queued_seq = rec->seq = j->last_seq + 1;
 	record_encode(rec, &j->batch);
+	rec->done = alone && !j->ready.first; /* else behind those that were acked before it */
 	struct acks mine = {0};
-	if (ack) {
+	if (ack && !rec->done) {
 		ack->seq = rec->seq;
 		acks_add(alone ? &mine : c == JOURNAL_FAST ? &j->fast : &j->safe, ack);
 	}

@@ -41,6 +41,8 @@ struct journal_record {
 	/* Not stored. A small record that stops or removes something: goes on when the disk is full,
 	 * into an eighth of a segment that is kept for such. */
 	bool may_use_reserve;
+	/* Set by the journal: a FAST record is in the file already, so its ack is not called. */
+	bool done;
 };
 
 struct journal_opts {
