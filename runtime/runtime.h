@@ -198,7 +198,9 @@ int runtime_render_status(struct runtime *rt, struct buf *out); /* key value; wh
 int runtime_render_health(struct runtime *rt, struct buf *out); /* "ok\n" or what is wrong */
 int runtime_render_tiers(struct runtime *rt, struct buf *out);
 int runtime_ctl(struct runtime *rt, const struct actor *who, const char *line, size_t len,
-		struct runtime_done done, struct err *e); /* stop | log LEVEL */
+		struct runtime_done done, struct err *e); /* stop | reload | log LEVEL */
+/* Read the settings anew (SIGHUP, `reload`). On an error the old ones stay in force. */
+int runtime_reload(struct runtime *rt, struct err *e);
 int runtime_ctl_check(const char *line, size_t len, struct err *e);
 struct config *runtime_config(struct runtime *rt);
 struct loop *runtime_loop(struct runtime *rt);
