@@ -157,6 +157,12 @@ static void once_write(struct once *o, const char *text, size_t len)
 	handle_write(o->h, &o->inner, 0, text, len, false);
 }
 
+static bool in_agents_dir(struct tree *t, fs_id id)
+{
+	struct place agents = place_agents(t);
+	return id == place_id(&agents);
+}
+
 void tree_put(struct tree *t, struct fs_req *req, const char *path, const char *text, size_t len,
 	      bool excl)
 {
@@ -165,8 +171,7 @@ void tree_put(struct tree *t, struct fs_req *req, const char *path, const char *
 	const char *last;
 	struct once *o = once_new(t, req, path, "write");
 	int r = walk_parent(t, &req->who, o->path, &dir, &last, &e);
-	if (r == 0 && dir.id == place_id(&(struct place){&t->rows[t->agents_row], 0, 0}) &&
-	    !doc_is_spec_name(last) && last[0] != '.')
+	if (r == 0 && in_agents_dir(t, dir.id) && !doc_is_spec_name(last) && last[0] != '.')
 		r = err_set(&e, ERR_AGENT_NAME,
 			    "'%s' is not a spec's name: NAME.yaml, .yml, .json or .toml", last);
 	if (r == 0)
@@ -222,10 +227,12 @@ static bool list_json(void *arg, const char *name, const struct fs_attr *a, uint
 	struct json_list *l = arg;
 	buf_adds(l->out, l->more ? ",\n {\"name\":" : "\n {\"name\":");
 	buf_json_string(l->out, name, strlen(name));
-	buf_printf(l->out, ",\"type\":\"%s\",\"mode\":\"%04o\",\"uid\":%u,\"size\":%llu,\"mtime\":%llu.%03u}",
-		   S_ISDIR(a->mode) ? "dir" : "file", a->mode & 07777, a->uid,
-		   (unsigned long long)a->size, (unsigned long long)(a->mtime_ms / 1000),
-		   (unsigned)(a->mtime_ms % 1000));
+	buf_printf(
+		l->out,
+		",\"type\":\"%s\",\"mode\":\"%04o\",\"uid\":%u,\"size\":%llu,\"mtime\":%llu.%03u}",
+		S_ISDIR(a->mode) ? "dir" : "file", a->mode & 07777, a->uid,
+		(unsigned long long)a->size, (unsigned long long)(a->mtime_ms / 1000),
+		(unsigned)(a->mtime_ms % 1000));
 	l->more = true;
 	return l->out->fail == 0;
 }

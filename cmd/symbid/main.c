@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "fs/fuse.h"
+#include "fs/keep.h"
 #include "lib/log.h"
 #include "lib/mem.h"
 #include "lib/metric.h"
@@ -127,13 +128,15 @@ static int keep_worker(struct daemon *d)
 static int run(struct daemon *d, struct err *e)
 {
 	int r = 0;
-	d->fuse_fd = d->spawn_fd = -1;
+	d->fuse_fd = d->spawn_fd = d->keep_fd = -1;
 	if (mkdir(d->state, 0711) < 0 && errno != EEXIST)
 		return err_sys(e, ERR_SYS_IO, errno, "state directory '%s'", d->state);
 	r = spawn_server_cleanup(d->state, e);
 	if (r == 0)
 		r = start_spawner(d, e);
-	if (r == 0 && d->mount) {
+	if (r == 0 && d->mount)
+		r = d->keep_fd = keep_create(e);
+	if (r >= 0 && d->mount) {
 		r = fuse_mount(d->mount, &d->fuse_fd, e);
 		if (r == 0)
 			r = d->init_len = fuse_read_init(d->fuse_fd, d->init, sizeof d->init, e);

@@ -10,6 +10,7 @@ struct daemon {
 	struct config *config;
 	int ready_fd; /* -1: nobody waits */
 	int fuse_fd, spawn_fd;
+	int keep_fd; /* memory that outlives the worker, for the mount */
 	_Alignas(8) char init[8192]; /* the kernel's INIT request */
 	int init_len;
 	unsigned restarts;

@@ -49,7 +49,11 @@ static int open_all(struct worker *w, struct daemon *d, struct err *e)
 		r = runtime_open(&w->rt, &o, e);
 	if (r == 0)
 		r = tree_new(&w->tree, w->rt, d->mount, e);
-	struct fuse_opts f = {d->fuse_fd, d->init, (size_t)d->init_len, d->restarts > 0};
+	struct fuse_opts f = {.fd = d->fuse_fd,
+			      .init = d->init,
+			      .init_len = (size_t)d->init_len,
+			      .resumed = d->restarts > 0,
+			      .keep_fd = d->keep_fd};
 	if (r == 0 && d->mount)
 		r = fuse_open_front(&w->fuse, w->tree, &w->loop, &f, e);
 	return r;
