@@ -106,7 +106,8 @@ void figure_print(const struct figure *f)
 	else
 		fputs("\t-\t", stdout);
 	print_goal(f, ratio);
-	fflush(stdout);
+	if (fflush(stdout) != 0)
+		die("stdout");
 }
 
 /* ---- the disk ---- */

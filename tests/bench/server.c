@@ -59,6 +59,7 @@ void scratch_init(struct scratch *s)
 	scratch = s;
 	owner = getpid();
 	atexit(take_down);
+	signal(SIGPIPE, SIG_IGN); /* a reader that left, as head does, is an error like another */
 }
 
 static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
@@ -94,6 +95,7 @@ static pid_t start(char *const *argv)
 		die("fork");
 	if (pid == 0) {
 		int null = open("/dev/null", O_RDWR);
+		signal(SIGPIPE, SIG_DFL);
 		prctl(PR_SET_PDEATHSIG, SIGTERM);
 		dup2(null, 0);
 		dup2(2, 1); /* its talk must not become a row */
