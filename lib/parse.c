@@ -163,6 +163,18 @@ void format_duration_ms(uint64_t ms, char out[static 32])
 		snprintf(out + n, 32 - n, "%llu%s", (unsigned long long)rest, rest ? "ms" : "s");
 }
 
+void format_double(double v, char out[static 32])
+{
+	for (int digits = 6; digits <= 17; digits++) {
+		snprintf(out, 32, "%.*g", digits, v);
+		if (strtod(out, NULL) == v)
+			break;
+	}
+	size_t n = strlen(out);
+	if (!out[strcspn(out, ".e")])
+		snprintf(out + n, 32 - n, ".0");
+}
+
 bool name_ok(const char *s, size_t len)
 {
 	if (len < 1 || len > NAME_LEN_MAX || s[0] == '.' || s[0] == '-')

@@ -24,6 +24,9 @@ int parse_duration_ms(const char *s, uint64_t min, uint64_t max, uint64_t *ret, 
 /* The shortest text that parse_duration_ms reads back ("60s", "1h30m", "250ms"). */
 void format_duration_ms(uint64_t ms, char out[static 32]);
 
+/* The shortest text that parse_double reads back as v, with a point or an exponent ("1.0", "0.1", "1e+20"). */
+void format_double(double v, char out[static 32]);
+
 /* Names of agents and other objects: 1 to 100 bytes of [A-Za-z0-9._-], not starting with '.' or
  * '-', so that a name is also a safe file name and needs no quoting in a shell. */
 #define NAME_LEN_MAX 100

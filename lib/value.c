@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/parse.h"
+
 static const struct {
 	const char *suffix;
 	enum value_format format;
@@ -172,6 +174,7 @@ struct value *value_map_add(struct value *map, const char *key, size_t len, unsi
 
 int value_dump_json(const struct value *v, struct buf *out)
 {
+	char number[32];
 	switch (v->type) {
 	case VALUE_NULL:
 		return buf_adds(out, "null");
@@ -180,7 +183,8 @@ int value_dump_json(const struct value *v, struct buf *out)
 	case VALUE_INT:
 		return buf_printf(out, "%lld", (long long)v->integer);
 	case VALUE_REAL:
-		return buf_printf(out, "%.17g", v->real);
+		format_double(v->real, number);
+		return buf_adds(out, number);
 	case VALUE_STRING:
 		return buf_json_string(out, v->string.data, v->string.len);
 	case VALUE_LIST:

@@ -2,6 +2,7 @@
 // value_toml.cc - TOML by toml++ behind one C function; no exception leaves it. L0.
 #include <toml++/toml.h>
 
+#include <cmath>
 #include <sstream>
 #include <string>
 #include <string_view>
@@ -62,6 +63,9 @@ int node(walk &w, const toml::node &n, value *v, unsigned depth)
 		v->type = VALUE_INT;
 		v->integer = i->get();
 	} else if (auto d = n.as_floating_point()) {
+		if (!std::isfinite(d->get()))
+			return err_at(w.e, ERR_TEXT_VALUE, v->line,
+				      "line %u: inf and nan are not accepted", v->line);
 		v->type = VALUE_REAL;
 		v->real = d->get();
 	} else { // dates and times: their text

@@ -34,7 +34,9 @@ static bool at_end(const struct reader *r)
 		return true;
 	for (size_t i = 0; i < r->len; i++)
 		chars += (r->text[i] & 0xc0) != 0x80;
-	return r->p.problem_mark.index >= chars;
+	/* `-`, `:` and `?` are indicators only before a blank: with more behind them they are letters. */
+	bool indicator = r->len && strchr("-:?", r->text[r->len - 1]);
+	return r->p.problem_mark.index + indicator >= chars;
 }
 
 static int syntax(struct reader *r)

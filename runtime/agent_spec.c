@@ -1,19 +1,20 @@
 /* SPDX-License-Identifier: MIT */
-/* agent_spec.c - an agent's specification: one table of keys, each with its reader. L2; any thread. */
+/* agent_spec.c - an agent's specification as a whole: every key read once, what belongs together, and the command
+ * that follows. L2; any thread. */
 #include "runtime/agent_spec.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #include "lib/mem.h"
-#include "lib/parse.h"
+#include "lib/suggest.h"
+#include "runtime/agent_spec_i.h"
 
 const char *agent_mode_name(enum agent_mode m)
 {
-	static const char *const names[] = {"persistent", "ephemeral", "scheduled", "event_driven",
-					    "external"};
+	static const char *const names[] = {"persistent", "ephemeral", "scheduled", "event_driven", "external"};
 	return names[m];
 }
 
@@ -23,431 +24,228 @@ const char *agent_priority_name(enum agent_priority p)
 	return names[p];
 }
 
-/* ---- small readers ---- */
-
-static int bad(struct err *e, const struct value *v, const char *key, const char *want)
-{
-	return err_at(e, ERR_AGENT_SPEC, v->line, "line %u: '%s' must be %s, not a %s", v->line, key,
-		      want, value_type_name(v->type));
-}
-
-/* The scalar as text; numbers too, as the user may leave out quotes. */
-static int scalar(const struct value *v, const char *key, const char *want, char out[static 64],
-		  struct err *e)
-{
-	if (v->type == VALUE_STRING && v->string.len < 64)
-		memcpy(out, v->string.data, v->string.len + 1);
-	else if (v->type == VALUE_INT)
-		snprintf(out, 64, "%lld", (long long)v->integer);
-	else if (v->type == VALUE_REAL)
-		snprintf(out, 64, "%.17g", v->real);
-	else if (v->type == VALUE_BOOL)
-		snprintf(out, 64, "%s", v->boolean ? "true" : "false");
-	else
-		return bad(e, v, key, want);
-	return 0;
-}
-
-/* Put the line and key in front of a parse_* failure. */
-static int located(struct err *e, const struct value *v, const char *key)
-{
-	int r = err_wrap(e, "line %u: '%s'", v->line, key);
-	if (e) {
-		e->code = ERR_AGENT_SPEC;
-		e->line = v->line;
-	}
-	return r < 0 ? r : -EINVAL;
-}
-
-static int text(const struct value *v, const char *key, char **ret, struct err *e)
-{
-	if (v->type != VALUE_STRING)
-		return bad(e, v, key, "a string");
-	free(*ret);
-	*ret = strdup(v->string.data);
-	return *ret ? 0 : err_set(e, ERR_SYS_MEMORY, "no memory for the spec");
-}
-
-static int choice(const struct value *v, const char *key, const char *const *names, size_t n,
-		  int *ret, struct err *e)
-{
-	char word[64], all[200] = "";
-	int r = scalar(v, key, "a word", word, e);
-	if (r < 0)
-		return r;
-	for (size_t i = 0; i < n; i++) {
-		if (strcasecmp(word, names[i]) == 0) {
-			*ret = (int)i;
-			return 0;
-		}
-		size_t len = strlen(all);
-		snprintf(all + len, sizeof all - len, "%s%s", i ? ", " : "", names[i]);
-	}
-	return err_at(e, ERR_AGENT_SPEC, v->line, "line %u: '%s' is not a %s; one of %s", v->line,
-		      word, key, all);
-}
-
-static int strings(const struct value *v, const char *key, char ***ret, struct err *e)
-{
-	if (v->type != VALUE_LIST)
-		return bad(e, v, key, "a list of strings");
-	char **list = calloc(v->list.n + 1, sizeof *list);
-	for (size_t i = 0; list && i < v->list.n; i++) {
-		char word[64];
-		const struct value *item = &v->list.items[i];
-		int r = 0;
-		if (item->type == VALUE_STRING)
-			r = text(item, key, &list[i], e);
-		else if ((r = scalar(item, key, "a list of strings", word, e)) == 0)
-			list[i] = strdup(word);
-		if (r < 0) {
-			while (i)
-				free(list[--i]);
-			free(list);
-			return r;
-		}
-	}
-	*ret = list;
-	return list ? 0 : err_set(e, ERR_SYS_MEMORY, "no memory for the spec");
-}
+#define RUNTIMES 7
+const struct spec_runtime spec_runtimes[RUNTIMES] = {
+	{"python3", "python3", "-c", ".py"}, {"python", "python3", "-c", ".py"},
+	{"node", "node", "-e", ".js"},	     {"bash", "bash", "-c", ".sh"},
+	{"sh", "sh", "-c", ".sh"},	     {"perl", "perl", "-e", ".pl"},
+	{"ruby", "ruby", "-e", ".rb"},
+};
+const char spec_runtime_words[] = "python3 python node bash sh perl ruby";
 
 /* ---- keys ---- */
 
-#define READER(name) static int name(struct agent_spec *s, const struct value *v, struct err *e)
-
-READER(read_name)
+bool agent_spec_key(size_t i, char ret[static 64])
 {
-	int r = text(v, "name", &s->name, e);
-	if (r == 0 && !name_ok(s->name, strlen(s->name)))
-		r = err_at(e, ERR_AGENT_NAME, v->line,
-			   "line %u: name '%s' may hold letters, digits, '.', '_' and '-' only",
-			   v->line, s->name);
-	return r;
-}
-
-READER(read_id)
-{
-	return text(v, "id", &s->id, e);
-}
-
-READER(read_interval)
-{
-	char word[64];
-	int r = scalar(v, "interval", "a duration", word, e);
-	if (r == 0 && parse_duration_ms(word, 1000, 366ull * 86400000, &s->interval_ms, e) < 0)
-		r = located(e, v, "interval");
-	return r;
-}
-
-READER(read_mode)
-{
-	static const char *const names[] = {"persistent", "ephemeral", "scheduled", "event_driven",
-					    "external", "EventDriven"};
-	int m = 0, r;
-	const struct value *scheduled = value_get(v, "scheduled");
-	if (scheduled && v->map.n == 1 && value_get(scheduled, "interval")) {
-		s->mode = MODE_SCHEDULED;
-		return read_interval(s, value_get(scheduled, "interval"), e);
+	for (const struct spec_key *k = spec_keys; k->key; k++) {
+		if (i-- == 0)
+			return snprintf(ret, 64, "%s", k->key) > 0;
+		for (const char *w = k->below ? k->below : ""; *w; w += strcspn(w, " "), w += strspn(w, " "))
+			if (i-- == 0)
+				return snprintf(ret, 64, "%s.%.*s", k->key, (int)strcspn(w, " "), w) > 0;
 	}
-	r = choice(v, "execution_mode", names, ARRAY_LEN(names), &m, e);
-	if (r == 0)
-		s->mode = m == 5 ? MODE_EVENT_DRIVEN : (enum agent_mode)m;
-	if (r == 0 && s->mode == MODE_EXTERNAL)
-		r = err_at(e, ERR_AGENT_SPEC, v->line,
-			   "line %u: execution_mode external is not served by this build", v->line);
-	return r;
+	return false;
 }
 
-READER(read_tier)
+/* All keys, separated by spaces. */
+static void all_keys(char out[static 400])
 {
-	static const char *const names[] = {"None", "Tier1", "Tier2", "Tier3"};
-	int t = 0, r;
-	if (v->type == VALUE_NULL) /* `tier: null` and `tier:` are no choice */
-		return bad(e, v, "tier", "one of None, Tier1, Tier2, Tier3");
-	r = choice(v, "tier", names, ARRAY_LEN(names), &t, e);
-	s->tier = (enum sandbox_tier)t;
-	s->tier_given = true;
-	return r;
+	size_t n = 0;
+	out[0] = 0;
+	for (const struct spec_key *k = spec_keys; k->key && n < 400; k++)
+		n += (size_t)snprintf(out + n, 400 - n, "%s%s", n ? " " : "", k->key);
 }
 
-READER(read_priority)
+static int unknown_key(struct spec_reader *r, const struct value_member *m)
 {
-	static const char *const names[] = {"Low", "Normal", "High", "Critical"};
-	int p = PRIORITY_NORMAL, r = choice(v, "priority", names, ARRAY_LEN(names), &p, e);
-	s->priority = (enum agent_priority)p;
-	return r;
+	char known[400];
+	all_keys(known);
+	return spec_unknown(r, m, "", known);
 }
 
-READER(read_capabilities)
+static int read_member(struct spec_reader *r, struct value_member *m, const struct spec_key **seen, size_t *n)
 {
-	return strings(v, "capabilities", &s->capabilities, e);
+	const struct spec_key *k = spec_keys;
+	while (k->key && strcmp(k->key, m->key) != 0)
+		k++;
+	if (!k->key)
+		return unknown_key(r, m);
+	for (size_t i = 0; i < *n; i++)
+		if (seen[i]->read == k->read)
+			return spec_wrong(r, m->line, "'%s' and '%s' are two names of one thing: leave one of them",
+					  seen[i]->key, k->key);
+	seen[(*n)++] = k;
+	return k->read(r, &m->value);
 }
-
-READER(read_policies)
-{
-	return strings(v, "policies", &s->policies, e);
-}
-
-READER(read_metadata)
-{
-	(void)s; /* free-form; it stays in the text */
-	return v->type == VALUE_MAP ? 0 : bad(e, v, "metadata", "a map");
-}
-
-READER(read_limits)
-{
-	if (v->type != VALUE_MAP)
-		return bad(e, v, "resource_limits", "a map");
-	for (size_t i = 0; i < v->map.n; i++) {
-		const struct value_member *m = &v->map.members[i];
-		char word[64];
-		int r = scalar(&m->value, m->key, "a number", word, e);
-		if (r < 0)
-			return r;
-		if (strcmp(m->key, "idle_timeout") == 0)
-			s->idle_timeout_given = true;
-		if (agent_limit_set(&s->limits, m->key, word, e) < 0)
-			return located(e, &m->value, "resource_limits");
-	}
-	return 0;
-}
-
-READER(read_restart)
-{
-	static const char *const names[] = {"never", "on-failure", "always"};
-	int p = 0, r = 0;
-	if (v->type == VALUE_STRING) {
-		r = choice(v, "restart", names, 3, &p, e);
-		s->restart.policy = (enum restart_policy)p;
-		return r;
-	}
-	if (v->type != VALUE_MAP)
-		return bad(e, v, "restart", "a map");
-	for (size_t i = 0; r == 0 && i < v->map.n; i++) {
-		const struct value_member *m = &v->map.members[i];
-		char word[64];
-		uint64_t n;
-		if ((r = scalar(&m->value, m->key, "a word", word, e)) < 0)
-			return r;
-		if (strcmp(m->key, "policy") == 0) {
-			r = choice(&m->value, "restart.policy", names, 3, &p, e);
-			s->restart.policy = (enum restart_policy)p;
-		} else if (strcmp(m->key, "max_restarts") == 0) {
-			r = parse_u64(word, 0, 1000000, &n, e);
-			s->restart.max_restarts = (unsigned)n;
-		} else if (strcmp(m->key, "window") == 0) {
-			r = parse_duration_ms(word, 1, 86400000, &s->restart.window_ms, e);
-		} else {
-			return err_at(e, ERR_AGENT_SPEC, m->line,
-				      "line %u: unknown key 'restart.%s'; known: policy, "
-				      "max_restarts, window", m->line, m->key);
-		}
-		if (r < 0 && e && e->line == 0)
-			return located(e, &m->value, m->key);
-	}
-	return r;
-}
-
-READER(read_command)
-{
-	if (v->type != VALUE_LIST || v->list.n == 0)
-		return bad(e, v, "command", "a list: the program and its arguments");
-	return strings(v, "command", &s->argv, e);
-}
-
-READER(read_runtime)
-{
-	return text(v, "runtime", &s->runtime, e);
-}
-
-READER(read_code)
-{
-	return text(v, "code", &s->code, e);
-}
-
-READER(read_workdir)
-{
-	int r = text(v, "workdir", &s->workdir, e);
-	if (r == 0 && s->workdir[0] != '/')
-		r = err_at(e, ERR_AGENT_SPEC, v->line, "line %u: 'workdir' must be an absolute path",
-			   v->line);
-	return r;
-}
-
-READER(read_topic)
-{
-	return text(v, "topic", &s->topic, e);
-}
-
-READER(read_env)
-{
-	if (v->type != VALUE_MAP)
-		return bad(e, v, "env", "a map");
-	s->env = calloc(v->map.n + 1, sizeof *s->env);
-	for (size_t i = 0; s->env && i < v->map.n; i++) {
-		const struct value_member *m = &v->map.members[i];
-		char word[64];
-		const char *val = m->value.type == VALUE_STRING ? m->value.string.data : word;
-		int r = val == word ? scalar(&m->value, m->key, "a string", word, e) : 0;
-		if (r < 0)
-			return r;
-		if (!*m->key || strchr(m->key, '='))
-			return err_at(e, ERR_AGENT_SPEC, m->line,
-				      "line %u: '%s' is not a variable's name", m->line, m->key);
-		if (asprintf(&s->env[i], "%s=%s", m->key, val) < 0)
-			return err_set(e, ERR_SYS_MEMORY, "no memory for the spec");
-	}
-	return s->env ? 0 : err_set(e, ERR_SYS_MEMORY, "no memory for the spec");
-}
-
-READER(read_later)
-{
-	(void)s;
-	return err_at(e, ERR_AGENT_SPEC, v->line,
-		      "line %u: agents made of a model or of DSL source do not run in this build; "
-		      "use command, or runtime and code", v->line);
-}
-
-static const struct {
-	const char *key;
-	int (*read)(struct agent_spec *s, const struct value *v, struct err *e);
-} keys[] = {
-	{"name", read_name},
-	{"id", read_id},
-	{"execution_mode", read_mode},
-	{"security_tier", read_tier},
-	{"tier", read_tier},
-	{"resource_limits", read_limits},
-	{"capabilities", read_capabilities},
-	{"policies", read_policies},
-	{"metadata", read_metadata},
-	{"priority", read_priority},
-	{"restart", read_restart},
-	{"command", read_command},
-	{"runtime", read_runtime},
-	{"code", read_code},
-	{"env", read_env},
-	{"workdir", read_workdir},
-	{"interval", read_interval},
-	{"topic", read_topic},
-	{"model", read_later},
-	{"system_prompt", read_later},
-	{"tools", read_later},
-	{"dsl", read_later},
-	{"dsl_source", read_later},
-	{"source", read_later},
-};
 
 /* ---- the whole ---- */
 
-static int unknown_key(const struct value_member *m, struct err *e)
+/* What is missing may still follow; what contradicts itself may not. */
+static int incomplete(struct spec_reader *r, const char *what)
 {
-	char all[300] = "";
-	for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
-		size_t n = strlen(all);
-		if (keys[i].read != read_later)
-			snprintf(all + n, sizeof all - n, "%s%s", n ? ", " : "", keys[i].key);
-	}
-	return err_at(e, ERR_AGENT_SPEC, m->line, "line %u: unknown key '%s'; known: %s", m->line,
-		      m->key, all);
+	r->curable = !r->s->closed;
+	return err_set(r->e, ERR_AGENT_SPEC, "%s", what);
 }
 
-static int read_member(struct agent_spec *s, const struct value_member *m, struct err *e)
+static int contradiction(struct spec_reader *r, bool may_change, const char *what)
 {
-	for (size_t i = 0; i < ARRAY_LEN(keys); i++)
-		if (strcmp(keys[i].key, m->key) == 0)
-			return keys[i].read(s, &m->value, e);
-	return unknown_key(m, e);
+	r->curable = may_change && !r->s->closed;
+	return err_set(r->e, ERR_AGENT_SPEC, "%s", what);
 }
 
-static const struct {
-	const char *name, *program, *flag;
-} runtimes[] = {
-	{"python3", "python3", "-c"}, {"python", "python3", "-c"}, {"node", "node", "-e"},
-	{"bash", "bash", "-c"},	      {"sh", "sh", "-c"},	   {"perl", "perl", "-e"},
-	{"ruby", "ruby", "-e"},
-};
-
-static int make_argv(struct agent_spec *s, struct err *e)
+static int check_mode(struct spec_reader *r)
 {
-	if (s->argv && !s->runtime && !s->code)
-		return 0;
-	if (s->argv || !s->runtime || !s->code)
-		return err_set(e, ERR_AGENT_SPEC,
-			       "a spec says what to run either by 'command' or by 'runtime' and "
-			       "'code'");
-	for (size_t i = 0; i < ARRAY_LEN(runtimes); i++) {
-		if (strcmp(runtimes[i].name, s->runtime) != 0)
-			continue;
-		s->argv = calloc(4, sizeof *s->argv);
-		if (!s->argv)
-			return err_set(e, ERR_SYS_MEMORY, "no memory for the spec");
-		s->argv[0] = strdup(runtimes[i].program);
-		s->argv[1] = strdup(runtimes[i].flag);
-		s->argv[2] = strdup(s->code);
-		return 0;
-	}
-	return err_set(e, ERR_AGENT_SPEC,
-		       "runtime '%s' is not known; one of python3, node, bash, sh, perl, ruby",
-		       s->runtime);
-}
-
-static int check_whole(struct agent_spec *s, struct err *e)
-{
+	struct agent_spec *s = r->s;
 	if (s->mode == MODE_SCHEDULED && !s->interval_ms)
-		return err_set(e, ERR_AGENT_SPEC, "a scheduled agent needs 'interval', like 5m");
+		return incomplete(r, "a scheduled agent needs 'interval', like 5m");
 	if (s->mode == MODE_EVENT_DRIVEN && !s->topic)
-		return err_set(e, ERR_AGENT_SPEC,
-			       "an event_driven agent needs 'topic', an event's type like agent.failed");
-	return make_argv(s, e);
+		return incomplete(r, "an event_driven agent needs 'topic', an event's type like agent.failed");
+	if (s->mode != MODE_SCHEDULED && s->interval_ms)
+		return contradiction(r, !r->mode_given, "'interval' is for execution_mode scheduled");
+	if (s->mode != MODE_EVENT_DRIVEN && s->topic)
+		return contradiction(r, !r->mode_given, "'topic' is for execution_mode event_driven");
+	if (s->mode != MODE_PERSISTENT && r->restart_given)
+		return contradiction(r, !r->mode_given, "'restart' is for execution_mode persistent");
+	if (s->mode == MODE_PERSISTENT && !r->restart_given)
+		s->restart.policy = RESTART_ON_FAILURE;
+	return 0;
 }
 
-int agent_spec_parse(enum value_format f, const char *data, size_t len,
-		     enum sandbox_tier default_tier, struct agent_spec **ret, bool *unfinished,
-		     struct err *e)
+/* The place may name its interpreter by path: native_execution.default_executable. */
+static int find_runtime(struct spec_reader *r, size_t *ret)
+{
+	struct suggest near;
+	const char *name = basename(r->s->runtime);
+	suggest_init(&near, name);
+	for (size_t i = 0; i < RUNTIMES; i++) {
+		if (strcmp(spec_runtimes[i].name, name) == 0) {
+			*ret = i;
+			return 0;
+		}
+		suggest_try(&near, spec_runtimes[i].name);
+	}
+	return err_set(r->e, ERR_AGENT_SPEC, "runtime '%.60s' is not known%s; one of: %s", r->s->runtime,
+		       suggest_text(&near), spec_runtime_words);
+}
+
+/* Short code is an argument; long code is for a file, as the kernel takes no argument above 128 KiB. */
+static int make_argv(struct spec_reader *r, size_t i)
+{
+	struct agent_spec *s = r->s;
+	bool in_file = strlen(s->code) > AGENT_ARG_MAX;
+	const char *program = strchr(s->runtime, '/') ? s->runtime : spec_runtimes[i].program;
+	s->argv = calloc(4, sizeof *s->argv);
+	if (!s->argv || !(s->argv[0] = strdup(program)) ||
+	    !(s->argv[1] = strdup(in_file ? "" : spec_runtimes[i].flag)))
+		return spec_no_memory(r);
+	if (!in_file && !(s->argv[2] = strdup(s->code)))
+		return spec_no_memory(r);
+	s->code_arg = in_file ? 1 : 0;
+	s->code_suffix = spec_runtimes[i].suffix;
+	return 0;
+}
+
+static int check_program(struct spec_reader *r)
+{
+	struct agent_spec *s = r->s;
+	size_t i = 0;
+	if (s->argv && (s->runtime || s->code))
+		return contradiction(r, false, "a spec says what to run either by 'command' or by 'code', not by "
+					       "both");
+	if (s->argv)
+		return 0;
+	if (!s->code)
+		return incomplete(r, s->runtime ? "'runtime' runs 'code', which is missing"
+						: "a spec says what to run: by 'command', or by 'runtime' and 'code'");
+	if (!s->runtime && !(s->runtime = strdup(r->place->runtime ? r->place->runtime : "bash")))
+		return spec_no_memory(r);
+	int n = find_runtime(r, &i);
+	return n < 0 ? n : make_argv(r, i);
+}
+
+/* `-` and `--` begin the line `---`. */
+static bool begins_mark(const struct spec_reader *r)
+{
+	const char *nl = r->len ? memrchr(r->text, '\n', r->len) : NULL, *line = nl ? nl + 1 : r->text;
+	size_t left = (size_t)(r->text + r->len - line);
+	return r->f == VALUE_YAML && (left == 1 || left == 2) && strncmp(line, "---", left) == 0;
+}
+
+static int not_a_map(struct spec_reader *r, const struct value *v)
+{
+	char keys[400];
+	all_keys(keys);
+	r->curable = r->f == VALUE_YAML && (v->type == VALUE_NULL || spec_begins_key(r, v, keys) || begins_mark(r));
+	return err_at(r->e, ERR_AGENT_SPEC, v->line, "line %u: a spec is a map of keys, not a %s", v->line,
+		      value_type_name(v->type));
+}
+
+static int read_all(struct spec_reader *r, struct value *v)
+{
+	const struct spec_key *seen[32];
+	size_t seen_n = 0;
+	if (v->type != VALUE_MAP)
+		return not_a_map(r, v);
+	for (size_t i = 0; i < v->map.n; i++) {
+		r->last = i + 1 == v->map.n;
+		r->curable = false;
+		int n = read_member(r, &v->map.members[i], seen, &seen_n);
+		if (n < 0)
+			return n;
+	}
+	r->curable = false;
+	int n = check_mode(r);
+	return n < 0 ? n : check_program(r);
+}
+
+static struct agent_spec *new_spec(const struct agent_spec_place *place)
+{
+	struct agent_spec *s = calloc(1, sizeof *s);
+	if (!s)
+		return NULL;
+	s->mode = MODE_EPHEMERAL;
+	s->tier = place->tier;
+	s->priority = PRIORITY_NORMAL;
+	s->limits = (struct agent_limits){512, 1.0, 100, 100, 3600000, 300000};
+	s->restart.max_restarts = place->max_restarts;
+	s->restart.window_ms = 60000;
+	return s;
+}
+
+int agent_spec_read(enum value_format f, const char *text, size_t len,
+		    const struct agent_spec_place *place, struct agent_spec **ret, bool *unfinished,
+		    struct err *e)
 {
 	struct value *v = NULL;
 	bool more = false;
-	int r = value_parse(f, data, len, &v, &more, e);
-	if (unfinished)
-		*unfinished = more;
-	if (r < 0)
-		return r;
-	struct agent_spec *s = calloc(1, sizeof *s);
-	if (!s) {
+	struct spec_reader r = {.place = place, .f = f, .text = text, .len = len, .last = true, .e = e};
+	int n = value_parse(f, text, len, &v, &more, e);
+	more = more || begins_mark(&r);
+	if (n == 0) {
+		r.last_line = 1;
+		for (const char *p = text; (p = memchr(p, '\n', (size_t)(text + len - p))); p++)
+			r.last_line++;
+		r.s = new_spec(place);
+		if (r.s)
+			r.s->closed = spec_no_key_follows(&r);
+		n = r.s ? read_all(&r, v) : spec_no_memory(&r);
+		more = r.curable;
 		value_free(v);
-		return err_set(e, ERR_SYS_MEMORY, "no memory for the spec");
 	}
-	s->mode = MODE_EPHEMERAL;
-	s->tier = default_tier;
-	s->priority = PRIORITY_NORMAL;
-	s->limits = (struct agent_limits){512, 1.0, 100, 100, 3600000, 300000};
-	s->restart.policy = RESTART_ON_FAILURE;
-	s->restart.max_restarts = 3;
-	s->restart.window_ms = 60000;
-	if (v->type != VALUE_MAP) {
-		/* One word may be the beginning of a key. */
-		more = v->type == VALUE_STRING && f == VALUE_YAML && !memchr(data, '\n', len);
-		r = err_at(e, ERR_AGENT_SPEC, 1, "a spec is a map of keys, not a %s",
-			   value_type_name(v->type));
-		if (unfinished)
-			*unfinished = more;
-	}
-	for (size_t i = 0; r == 0 && i < v->map.n; i++) {
-		/* The last line of a text that is still being written may be half a word. */
-		bool last = i + 1 == v->map.n && len && data[len - 1] != '\n' && f != VALUE_JSON;
-		r = read_member(s, &v->map.members[i], e);
-		if (r < 0 && unfinished)
-			*unfinished = last;
-	}
-	if (r == 0 && (r = check_whole(s, e)) < 0 && unfinished)
-		*unfinished = f != VALUE_JSON; /* more keys may follow */
-	value_free(v);
-	if (r < 0)
-		agent_spec_free(s);
+	if (unfinished)
+		*unfinished = n < 0 && more;
+	if (n < 0)
+		agent_spec_free(r.s);
 	else
-		*ret = s;
-	return r;
+		*ret = r.s;
+	return n;
+}
+
+int agent_spec_parse(enum value_format f, const char *text, size_t len,
+		     enum sandbox_tier default_tier, struct agent_spec **ret, bool *unfinished, struct err *e)
+{
+	struct agent_spec_place place = {.tier = default_tier, .max_restarts = 3};
+	return agent_spec_read(f, text, len, &place, ret, unfinished, e);
 }
 
 static void free_list(char **list)

@@ -123,19 +123,6 @@ static int check_mode(const struct config_item *it, const char *text, uint64_t *
 	return 0;
 }
 
-/* The shortest text that reads back as v, with a point. */
-static void format_real(double v, char out[static 40])
-{
-	for (int digits = 6; digits <= 17; digits++) {
-		snprintf(out, 38, "%.*g", digits, v);
-		if (strtod(out, NULL) == v)
-			break;
-	}
-	size_t n = strlen(out);
-	if (!out[strcspn(out, ".e")])
-		snprintf(out + n, 40 - n, ".0");
-}
-
 static int check_number(const struct config_item *it, const char *text, struct setting *s,
 			struct err *e)
 {
@@ -162,7 +149,7 @@ static int check_number(const struct config_item *it, const char *text, struct s
 	if (r < 0)
 		return r;
 	if (it->type == REAL)
-		format_real(s->real, out);
+		format_double(s->real, out);
 	else if (it->type == BOOL)
 		snprintf(out, sizeof out, "%s", s->boolean ? "true" : "false");
 	else if (it->type == DURATION)
@@ -386,7 +373,7 @@ int setting_from_value(size_t i, const struct value *v, const char *origin, enum
 	else if (v->type == VALUE_INT)
 		snprintf(number, sizeof number, "%lld", (long long)v->integer);
 	else if (v->type == VALUE_REAL)
-		format_real(v->real, number);
+		format_double(v->real, number);
 	else
 		snprintf(number, sizeof number, "%s", v->boolean ? "true" : "false");
 	if (r < 0)
