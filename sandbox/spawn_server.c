@@ -254,6 +254,8 @@ static void reap(struct server *s)
 		if (s->keepers)
 			read_reports(s); /* what it said before it went */
 		s->strays |= s->keepers && j->state == JOB_RUNNING;
+		if (j->state == JOB_ENDING) /* a keeper's: with what it reaped since its report */
+			j->used = used;
 		ending(s, j, status, &used);
 	}
 }

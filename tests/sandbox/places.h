@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /* places.h - runs one group of tests again in each place a spawner may have to live in: as this user, as an
- * ordinary user, with cgroup v1 only, and with no cgroup at all. */
+ * ordinary user, with cgroup v1 only, and with no cgroup at all. $SYMBI_PLACE picks one by its name, or `all`;
+ * without it tests run as they are started. */
 #pragma once
 
 #include <sched.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mount.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -58,7 +60,11 @@ static const struct place places[] = {
 static inline int places_run(int (*tests)(const char *place))
 {
 	int failed = 0, ran = 0;
+	const char *only = getenv("SYMBI_PLACE");
 	for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
+		if (strcmp(only ? only : places[0].name, places[i].name) != 0 &&
+		    (!only || strcmp(only, "all") != 0))
+			continue;
 		fflush(NULL);
 		pid_t pid = fork();
 		if (pid == 0) {

@@ -3,6 +3,7 @@
  * what is told. Everything happens on the test's thread. */
 #pragma once
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -16,6 +17,7 @@
 #include <unistd.h>
 
 #include "lib/mem.h"
+#include "lib/parse.h"
 #include "sandbox/sandbox.h"
 #include "tests/support/check.h"
 #include "tests/support/tempdir.h"
@@ -113,7 +115,8 @@ static inline void spawned_run_spawner(struct spawned *s)
 static inline void spawned_connect(struct spawned *s)
 {
 	struct err e = {0};
-	assert_int_equal(spawn_client_open(&s->client, dup(s->keep), &s->loop, &spawned_events, s, &e), 0);
+	assert_int_equal(
+		spawn_client_open(&s->client, dup(s->keep), &s->loop, &spawned_events, s, &e), 0);
 }
 
 static inline void spawned_disconnect(struct spawned *s)
@@ -147,7 +150,8 @@ static inline void spawned_stop(struct spawned *s)
 	int status;
 	if (s->client)
 		spawned_disconnect(s);
-	close(s->keep);
+	if (s->keep >= 0)
+		close(take_fd(&s->keep));
 	if (s->pid > 0)
 		assert_int_equal(waitpid(s->pid, &status, 0), s->pid);
 	s->pid = 0;
@@ -214,7 +218,8 @@ static inline uint64_t spawned_start(struct spawned *s, struct sandbox_spec *spe
 	struct err e = {0};
 	int out = open(s->out, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0600);
 	int err = open(s->err, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0600);
-	assert_true(out >= 0 && err >= 0);
+	if (out < 0 || err < 0)
+		fail_msg("output: %s", strerror(errno));
 	if (spec->stdout_fd < 0)
 		spec->stdout_fd = out;
 	if (spec->stderr_fd < 0)
@@ -265,4 +270,48 @@ static inline char state_of_pid(pid_t pid)
 	snprintf(path, sizeof path, "/proc/%d/stat", pid);
 	const char *p = strrchr(text_of(path), ')');
 	return p ? p[2] : 0;
+}
+
+/* How many living processes have word in their command line or are called it (state Z is not living). */
+static inline unsigned running(const char *word)
+{
+	unsigned n = 0;
+	DIR *d = opendir("/proc");
+	assert_non_null(d);
+	for (struct dirent *ent; (ent = readdir(d));) {
+		char path[300], text[4096];
+		uint64_t pid;
+		if (parse_u64(ent->d_name, 1, INT32_MAX, &pid, NULL) < 0)
+			continue;
+		snprintf(path, sizeof path, "/proc/%s/cmdline", ent->d_name);
+		int fd = open(path, O_RDONLY | O_CLOEXEC);
+		ssize_t len = fd < 0 ? -1 : read(fd, text, sizeof text);
+		if (fd >= 0)
+			close(fd);
+		n += len > 0 && memmem(text, (size_t)len, word, strlen(word)) &&
+		     (pid_t)pid != getpid() && state_of_pid((pid_t)pid) != 'Z' &&
+		     state_of_pid((pid_t)pid) != 0;
+	}
+	closedir(d);
+	return n;
+}
+
+/* Directories of cgroups that lie below the spawner's own, as it recorded them. */
+static inline unsigned groups_of(const struct spawned *s)
+{
+	char record[128], line[512];
+	unsigned n = 0;
+	snprintf(record, sizeof record, "%s/spawn.cgroups", s->state);
+	FILE *f = fopen(record, "re");
+	while (f && fgets(line, sizeof line, f)) {
+		line[strcspn(line, "\n")] = 0;
+		DIR *d = opendir(line);
+		for (struct dirent *ent; d && (ent = readdir(d));)
+			n += ent->d_type == DT_DIR && ent->d_name[0] != '.';
+		if (d)
+			closedir(d);
+	}
+	if (f)
+		fclose(f);
+	return n;
 }
