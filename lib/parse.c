@@ -27,14 +27,6 @@ int parse_u64(const char *s, uint64_t min, uint64_t max, uint64_t *ret, struct e
 	return 0;
 }
 
-uint64_t parse_leading_u64(const char *s)
-{
-	uint64_t n = 0;
-	for (; *s >= '0' && *s <= '9'; s++)
-		n = n * 10 + (uint64_t)(*s - '0');
-	return n;
-}
-
 int parse_i64(const char *s, int64_t min, int64_t max, int64_t *ret, struct err *e)
 {
 	uint64_t v = 0;
