@@ -1,76 +1,16 @@
 /* SPDX-License-Identifier: MIT */
-/* attr.c - attributes of a node, the renderings behind true sizes, and who may do what. L3; loop
- * thread only. */
+/* attr.c - attributes of a node, and who may do what. L3; loop thread only. */
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "fs/tree_i.h"
 #include "lib/mem.h"
 
-static struct rendering *cache_slot(struct tree *t, fs_id id, pid_t pid)
+static int attr_log(struct tree *t, const struct place *p, const struct fs_ctx *c,
+		    struct fs_attr *a, struct err *e)
 {
-	uint64_t h = (id ^ (uint64_t)pid * 0x9e3779b97f4a7c15u) * 0xbf58476d1ce4e5b9u;
-	return &t->cache[(h >> 32) % RENDER_CACHE];
-}
-
-void rendering_keep(struct tree *t, fs_id id, pid_t pid, struct buf *text)
-{
-	struct rendering *c = cache_slot(t, id, pid);
-	buf_done(&c->text);
-	c->id = id;
-	c->pid = pid;
-	c->at_ns = clock_mono_ns();
-	c->text = *text;
-	buf_init(text, RENDER_MAX);
-}
-
-bool rendering_take(struct tree *t, fs_id id, pid_t pid, struct buf *text)
-{
-	struct rendering *c = cache_slot(t, id, pid);
-	if (c->id != id || c->pid != pid)
-		return false;
-	bool fresh = clock_mono_ns() - c->at_ns < 1000000000u;
-	c->id = 0;
-	if (fresh) {
-		buf_done(text);
-		*text = c->text;
-		buf_init(&c->text, RENDER_MAX);
-	}
-	return fresh;
-}
-
-int render_place(struct tree *t, const struct place *p, const struct actor *who, struct buf *out,
-		 struct err *e)
-{
-	struct fs_ctx c;
-	int r = place_bind(t, p, who, &c, e);
-	if (r < 0 || !c.node->read)
-		return r;
-	r = c.node->read(&c, out, e);
-	if (r >= 0 && out->fail)
-		r = err_set(e, ERR_RESOURCE_TOO_BIG, "the text of '%s' is too long", c.name);
-	return r;
-}
-
-static int attr_rendered(struct tree *t, const struct place *p, const struct actor *who,
-			 struct fs_attr *a, struct err *e)
-{
-	autobuf struct buf text;
-	buf_init(&text, RENDER_MAX);
-	int r = render_place(t, p, who, &text, e);
-	if (r < 0)
-		return r;
-	a->size = text.len;
-	rendering_keep(t, a->id, who->pid, &text);
-	return 0;
-}
-
-static int attr_log(struct tree *t, const struct place *p, const struct fs_ctx *c, struct fs_attr *a,
-		    struct err *e)
-{
+	struct place same;
 	char path[PATH_MAX];
 	struct stat st;
 	int r = c->node->file(c, path, sizeof path, e);
@@ -81,7 +21,7 @@ static int attr_log(struct tree *t, const struct place *p, const struct fs_ctx *
 		a->mtime_ms = a->ctime_ms = (uint64_t)st.st_mtim.tv_sec * 1000 +
 					    (uint64_t)st.st_mtim.tv_nsec / 1000000;
 	} else if (c->node->read) {
-		return attr_rendered(t, p, &c->who, a, e);
+		return text_size(t, p, &c->who, &same, &a->size, e);
 	}
 	return 0;
 }
@@ -92,19 +32,40 @@ static int attr_spec(struct tree *t, const struct place *p, const struct fs_ctx 
 	if (c->agent) {
 		a->mode = S_IFREG | agent_mode_bits(c->agent);
 		a->size = agent_text_len(c->agent);
-		a->mtime_ms = agent_mtime_ms(c->agent);
-		a->ctime_ms = a->mtime_ms;
+		a->mtime_ms = a->ctime_ms = agent_mtime_ms(c->agent);
+		a->hold = FS_HOLD_NAME;
 		return 0;
 	}
 	struct doc *d = doc_by_id(t, p->sub);
 	if (!d)
 		return err_set(e, ERR_FS_NOT_FOUND, "the document is gone");
-	a->mode = S_IFREG | d->mode;
-	a->uid = d->uid;
-	a->gid = d->gid;
+	a->mode = S_IFREG | d->st.mode;
+	a->uid = d->st.uid;
+	a->gid = d->st.gid;
 	a->size = d->text.len;
-	a->mtime_ms = a->ctime_ms = d->mtime_ms;
-	a->stable = false;
+	a->mtime_ms = a->ctime_ms = d->st.mtime_ms;
+	return 0;
+}
+
+struct answer *place_answer(struct tree *t, const struct place *p, const struct actor *who)
+{
+	if (p->row->part != PART_CALL)
+		return slot_answer(t, who, p);
+	struct slot *s = slot_by_id(t, p->sub);
+	return s ? s->answer : NULL;
+}
+
+static int attr_call(struct tree *t, const struct place *p, const struct actor *who, bool size,
+		     struct fs_attr *a, struct err *e)
+{
+	struct answer *answer = size ? place_answer(t, p, who) : NULL;
+	a->size = answer ? answer_size(t, answer) : 0;
+	if (p->row->part != PART_CALL)
+		return 0;
+	struct slot *s = slot_by_id(t, p->sub);
+	if (!s)
+		return err_set(e, ERR_FS_NOT_FOUND, "the exchange is gone");
+	a->uid = s->st.uid;
 	return 0;
 }
 
@@ -118,49 +79,70 @@ static void attr_owner(const struct fs_ctx *c, struct fs_attr *a)
 		a->mtime_ms = a->ctime_ms = run_mtime_ms(c->run);
 }
 
-int place_attr(struct tree *t, const struct place *p, const struct actor *who, struct fs_attr *a,
-	       struct err *e)
+/* What holds for a kind; documents and texts say more themselves. */
+static enum fs_hold hold_of(const struct tree *t, const struct row *r)
+{
+	if (r->node && r->node->fixed)
+		return FS_HOLD_FIXED;
+	if (r->versioned)
+		return FS_HOLD_VERSION;
+	switch (row_kind(r)) {
+	case FS_DIR: /* runs come and go by themselves */
+		return r->part == PART_RUN || t->rows[r->parent].part == PART_RUN ? FS_HOLD_SHORT
+										  : FS_HOLD_NAME;
+	case FS_LINES:
+	case FS_STREAM: return FS_HOLD_NAME;
+	case FS_RENDERED:
+	case FS_VALUE:
+	case FS_LOG:
+	case FS_CALL: return FS_HOLD_SHORT;
+	case FS_STORE:
+	case FS_SINK: break;
+	}
+	return FS_HOLD_NOT;
+}
+
+static int attr(struct tree *t, const struct place *p, const struct actor *who, bool size,
+		struct fs_attr *a, struct err *e)
 {
 	struct fs_ctx c;
+	struct place named = *p;
 	int r = place_bind(t, p, who, &c, e);
 	if (r < 0)
 		return r;
-	bool dir = row_kind(p->row) == FS_DIR;
-	*a = (struct fs_attr){.id = place_id(p), .kind = row_kind(p->row), .stable = true};
+	*a = (struct fs_attr){.kind = row_kind(p->row), .hold = hold_of(t, p->row)};
 	a->mtime_ms = a->ctime_ms = t->boot_ms;
 	attr_owner(&c, a);
 	a->mode = p->row->node ? p->row->node->mode : 0755;
-	a->mode |= dir ? S_IFDIR : S_IFREG;
-	if (p->row->id == t->agents_row)
-		a->mode = S_IFDIR | (geteuid() == 0 ? 01777 : 0755); /* everybody may have agents */
-	switch (a->kind) {
-	case FS_RENDERED:
-	case FS_VALUE:
-	case FS_LINES:
-		return c.node->read ? attr_rendered(t, p, who, a, e) : 0;
-	case FS_LOG:
-		return attr_log(t, p, &c, a, e);
-	case FS_STORE:
-		return attr_spec(t, p, &c, a, e);
-	case FS_CALL: {
-		struct slot *s = slot_by_id(t, p->sub);
-		a->stable = false;
-		if (p->row->part == PART_CALL && !s)
-			return err_set(e, ERR_FS_NOT_FOUND, "the exchange is gone");
-		if (s && s->name)
-			a->uid = s->uid;
-		a->size = s && s->answer ? answer_size(t, s->answer) : 0;
-		return 0;
+	a->mode |= a->kind == FS_DIR ? S_IFDIR : S_IFREG;
+	if (p->row->id == t->agents_row) {
+		/* Everybody may have agents. Not sticky: the kernel would then keep root from `>` on what
+		 * others own (fs.protected_regular); that only owners remove or replace is checked here. */
+		a->mode = S_IFDIR | (geteuid() == 0 ? 0777 : 0755);
+		a->mtime_ms = a->ctime_ms = t->agents_changed_ms;
 	}
-	case FS_DIR:
-		if (p->row->part == PART_CALL)
-			a->stable = false;
-		return 0;
-	case FS_STREAM:
-	case FS_SINK:
-		return 0;
-	}
-	return 0;
+	if (a->kind == FS_STORE)
+		r = attr_spec(t, p, &c, a, e);
+	else if (a->kind == FS_CALL)
+		r = attr_call(t, p, who, size, a, e);
+	else if (size && a->kind == FS_LOG)
+		r = attr_log(t, p, &c, a, e);
+	else if (size && row_has_text(p->row))
+		r = text_size(t, p, who, &named, &a->size, e);
+	a->id = place_id(&named);
+	return r;
+}
+
+int place_attr(struct tree *t, const struct place *p, const struct actor *who, struct fs_attr *ret,
+	       struct err *e)
+{
+	return attr(t, p, who, true, ret, e);
+}
+
+int place_attr_short(struct tree *t, const struct place *p, const struct actor *who,
+		     struct fs_attr *ret, struct err *e)
+{
+	return attr(t, p, who, false, ret, e);
 }
 
 int access_check(struct tree *t, const struct actor *who, const struct fs_attr *a,
@@ -183,5 +165,6 @@ void tree_failed(struct tree *t, const struct actor *who, fs_id id, const char *
 	}
 	if (name)
 		buf_printf(&path, "%s%s", path.len ? "/" : "", name);
+	t->changes++; /* `errors` */
 	errors_record(t->rt, who, path.data, op, a, e);
 }

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "fs/tree_i.h"
+#include "lib/mem.h"
 #include "lib/parse.h"
 
 bool doc_is_spec_name(const char *name)
@@ -16,22 +17,56 @@ bool doc_is_spec_name(const char *name)
 	       name_ok(name, (size_t)(dot - name));
 }
 
+uint32_t doc_id(const struct doc *d)
+{
+	return (uint32_t)(d->st.seq & 0xffffff);
+}
+
 struct doc *doc_find(struct tree *t, const char *name)
 {
-	for (struct doc *d = t->docs; d; d = d->next)
-		if (!d->committed && strcmp(d->name, name) == 0)
-			return d;
-	return NULL;
+	return map_get(&t->docs_by_name, name, strlen(name));
 }
 
 struct doc *doc_by_id(struct tree *t, uint32_t id)
 {
-	for (struct doc *d = t->docs; d; d = d->next)
-		if (d->id == id)
-			return d;
-	return NULL;
+	struct index_link *l = index_find(&t->docs_by_id, id);
+	return l ? container_of(l, struct doc, by_id) : NULL;
 }
 
+void doc_keep(struct tree *t, const struct doc *d)
+{
+	keep_state(t->keep, KEEP_DOC, d->st.seq, &d->st, sizeof d->st);
+}
+
+/* In the list, in the indexes and in its user's count, or nowhere. */
+static int enter(struct tree *t, struct doc *d)
+{
+	struct user *u = user_of(t, d->st.uid);
+	if (!u || index_add(&t->docs_by_id, &d->by_id, doc_id(d)) < 0)
+		return -ENOMEM;
+	if (!d->st.unnamed && map_put(&t->docs_by_name, d->st.name, d) < 0) {
+		index_del(&t->docs_by_id, &d->by_id);
+		return -ENOMEM;
+	}
+	d->user = u;
+	u->docs++;
+	*t->docs_end = d;
+	t->docs_end = &d->next;
+	return 0;
+}
+
+static void docs_expire(struct tree *t)
+{
+	uint64_t now = clock_wall_ms();
+	for (struct doc *d = t->docs, *next; d; d = next) {
+		next = d->next;
+		if (d->opens == 0 && now - d->st.mtime_ms > SCRATCH_AGE_MS)
+			doc_drop(t, d);
+	}
+}
+
+/* vim asks whether it may create a file named 4913 or so; refused, it writes in place instead of renaming
+ * the spec away, which would end the agent. */
 static bool all_digits(const char *name)
 {
 	return name[strspn(name, "0123456789")] == 0;
@@ -41,55 +76,98 @@ int doc_new(struct tree *t, const struct actor *who, const char *name, mode_t mo
 	    struct doc **ret, struct err *e)
 {
 	docs_expire(t);
-	unsigned mine = 0;
-	for (struct doc *d = t->docs; d; d = d->next)
-		mine += d->uid == who->uid;
-	if (mine >= SCRATCH_PER_UID)
+	struct user *u = user_of(t, who->uid);
+	if (u && u->docs >= SCRATCH_PER_UID)
 		return err_set(e, ERR_FS_SCRATCH, "more than %d unfinished files of one user",
 			       SCRATCH_PER_UID);
-	/* vim asks whether it may create a file named 4913; refused, it writes in place instead of
-	 * renaming the spec away, which would end the agent. */
-	if (all_digits(name))
+	if (all_digits(name) || strlen(name) >= sizeof(struct doc_state){0}.name)
 		return err_set(e, ERR_FS_MODE, "'%s' is not a name for a spec file", name);
 	struct doc *d = calloc(1, sizeof *d);
-	if (!d || !(d->name = strdup(name))) {
+	if (!d)
+		return err_set(e, ERR_SYS_MEMORY, "no memory for '%s'", name);
+	do
+		d->st.seq = t->next_seq++;
+	while (doc_id(d) == 0 || doc_by_id(t, doc_id(d)));
+	memcpy(d->st.name, name, strlen(name) + 1);
+	d->st.scratch = !doc_is_spec_name(name);
+	d->st.uid = who->uid;
+	d->st.gid = who->gid;
+	d->st.mode = mode & 0777;
+	d->st.mtime_ms = clock_wall_ms();
+	buf_init(&d->text, FS_DOC_MAX);
+	if (enter(t, d) < 0) {
 		free(d);
 		return err_set(e, ERR_SYS_MEMORY, "no memory for '%s'", name);
 	}
-	t->next_doc = (t->next_doc + 1) & 0xffffff;
-	d->id = t->next_doc ? t->next_doc : ++t->next_doc;
-	d->scratch = !doc_is_spec_name(name);
-	d->uid = who->uid;
-	d->gid = who->gid;
-	d->mode = mode & 0777;
-	d->mtime_ms = clock_wall_ms();
-	buf_init(&d->text, FS_DOC_MAX);
-	struct doc **end = &t->docs;
-	while (*end)
-		end = &(*end)->next;
-	*end = d;
+	doc_keep(t, d);
 	*ret = d;
+	return 0;
+}
+
+int doc_restore(struct tree *t, const struct doc_state *st, struct buf *text)
+{
+	struct doc *d = calloc(1, sizeof *d);
+	if (!d)
+		return -ENOMEM;
+	d->st = *st;
+	buf_init(&d->text, FS_DOC_MAX);
+	if (buf_add(&d->text, text->data, text->len) < 0 || enter(t, d) < 0) {
+		buf_done(&d->text);
+		free(d);
+		return -ENOMEM;
+	}
 	return 0;
 }
 
 void doc_drop(struct tree *t, struct doc *d)
 {
 	struct doc **at = &t->docs;
-	while (*at && *at != d)
+	while (*at != d)
 		at = &(*at)->next;
-	if (*at)
-		*at = d->next;
+	*at = d->next;
+	if (!*at)
+		t->docs_end = at;
+	d->user->docs--;
+	if (!d->st.unnamed)
+		map_del(&t->docs_by_name, d->st.name);
+	index_del(&t->docs_by_id, &d->by_id);
+	keep_gone(t->keep, KEEP_DOC, d->st.seq);
 	buf_done(&d->text);
-	free(d->name);
 	free(d);
 }
 
-void docs_expire(struct tree *t)
+void doc_unname(struct tree *t, struct doc *d)
 {
-	uint64_t now = clock_wall_ms();
-	for (struct doc *d = t->docs, *next; d; d = next) {
-		next = d->next;
-		if (d->opens == 0 && now - d->mtime_ms > SCRATCH_AGE_MS)
-			doc_drop(t, d);
+	if (d->opens == 0) {
+		doc_drop(t, d);
+		return;
 	}
+	if (!d->st.unnamed)
+		map_del(&t->docs_by_name, d->st.name);
+	d->st.unnamed = true;
+	doc_keep(t, d);
+}
+
+int doc_rename(struct tree *t, struct doc *d, const char *name, struct err *e)
+{
+	struct doc *old = doc_find(t, name);
+	if (strlen(name) >= sizeof d->st.name)
+		return err_sys(e, ERR_FS_MODE, ENAMETOOLONG, "'%s'", name);
+	if (old == d)
+		return 0;
+	if (old)
+		doc_unname(t, old);
+	map_del(&t->docs_by_name, d->st.name);
+	memcpy(d->st.name, name, strlen(name) + 1);
+	d->st.unnamed = map_put(&t->docs_by_name, d->st.name, d) < 0;
+	d->st.scratch = !doc_is_spec_name(name);
+	d->st.mtime_ms = clock_wall_ms();
+	doc_keep(t, d);
+	return d->st.unnamed ? err_set(e, ERR_SYS_MEMORY, "no memory for '%s'", name) : 0;
+}
+
+void doc_closed(struct tree *t, struct doc *d)
+{
+	if (--d->opens == 0 && (!d->st.scratch || d->st.unnamed))
+		doc_drop(t, d);
 }

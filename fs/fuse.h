@@ -24,10 +24,11 @@ int fuse_read_init(int fd, void *buf, size_t size, struct err *e);
 
 /* ---- worker ---- */
 struct fuse_opts {
-	int fd;          /* /dev/fuse, borrowed */
+	int fd;           /* /dev/fuse, borrowed */
 	const void *init; /* the INIT request the parent read */
 	size_t init_len;
-	bool resumed; /* INIT was answered by an earlier worker; ask for a resend */
+	bool resumed; /* there was an earlier worker: ask for what it did not answer */
+	int keep_fd; /* memory of keep_create, borrowed; -1: what is open is lost with the worker */
 };
 int fuse_open_front(struct fuse_front **ret, struct tree *t, struct loop *l,
 		    const struct fuse_opts *o, struct err *e);

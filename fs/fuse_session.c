@@ -11,21 +11,18 @@
 
 #include "fs/fuse_i.h"
 #include "lib/log.h"
+#include "lib/mem.h"
 #include "lib/metric.h"
 
-#define SPIN_NS        30000u
-#define TURN_NS        500000u /* the loop's other work waits at most this long for the mount */
-#define NOTIFY_RESEND  7       /* FUSE_NOTIFY_RESEND, kernel >= 6.9; not in older headers */
+#define SPIN_NS   30000u
+#define TURN_NS   500000u      /* the loop's other work waits at most this long for the mount */
+#define AGAIN_BIT (1ull << 63) /* of a request's number: it was sent before (FUSE_UNIQUE_RESEND) */
+#define TAG_SHIFT 48 /* struct actor: 15 bits of the mount, 32 of the request, 16 of the act */
 
 static ssize_t io_writev(int fd, struct iovec *iov, int count, void *userdata)
 {
 	struct fuse_front *f = userdata;
-	if (f->swallow) {
-		ssize_t n = 0;
-		for (int i = 0; i < count; i++)
-			n += (ssize_t)iov[i].iov_len;
-		return n;
-	}
+	tree_publish(f->t);
 	return writev(fd, iov, count);
 }
 
@@ -43,6 +40,16 @@ static void unmounted(struct fuse_front *f)
 	uv_poll_stop(&f->watch);
 }
 
+/* The kernel counts its requests by twos. */
+static void name_request(struct fuse_front *f)
+{
+	struct fuse_in_header in;
+	memcpy(&in, f->in.mem, sizeof in);
+	f->again = in.unique & AGAIN_BIT;
+	f->request = (uint64_t)(tree_tag(f->t) & 0x7fff) << TAG_SHIFT |
+		     (uint64_t)(uint32_t)(in.unique >> 1) << 16;
+}
+
 /* Serve one request. 1 served, 0 nothing there, -1 the mount is gone. */
 static int serve_one(struct fuse_front *f)
 {
@@ -53,6 +60,8 @@ static int serve_one(struct fuse_front *f)
 		unmounted(f);
 		return -1;
 	}
+	name_request(f);
+	tree_turn(f->t);
 	fuse_session_process_buf(f->se, &f->in);
 	metric_add(METRIC_FS_REQUESTS, 1);
 	return 1;
@@ -79,63 +88,82 @@ static void on_readable(uv_poll_t *watch, int status, int events)
 	}
 }
 
+/* The kernel's INIT tells libfuse what it speaks with. An earlier worker may have answered it, or may have
+ * been killed before: the kernel ignores an answer that it does not wait for. */
 static int replay_init(struct fuse_front *f, const struct fuse_opts *o, struct err *e)
 {
 	struct fuse_buf init = {.mem = malloc(o->init_len), .size = o->init_len};
 	if (!init.mem)
-		return err_set(e, ERR_SYS_MEMORY, "no memory");
+		return err_set(e, ERR_SYS_MEMORY, "no memory for the mount");
 	memcpy(init.mem, o->init, o->init_len);
-	f->swallow = o->resumed;
 	fuse_session_process_buf(f->se, &init);
-	f->swallow = false;
 	free(init.mem);
 	return 0;
 }
 
-/* Requests that the last worker read and did not answer come again; older kernels refuse this and
- * those callers get their error from the connection's abort or wait for their own timeout. */
-static void ask_resend(struct fuse_front *f)
+static int open_session(struct fuse_front *f, struct err *e)
 {
-	struct fuse_out_header out = {.len = sizeof out, .error = NOTIFY_RESEND};
-	if (write(f->fd, &out, sizeof out) < 0)
-		log_warn("fuse.resend_refused", "error", strerror(errno), NULL);
+	char *argv[] = {"symbid", NULL};
+	struct fuse_args args = FUSE_ARGS_INIT(1, argv);
+	int fd = dup(f->fd);
+	f->se = fuse_session_new(&args, &symbi_fuse_ops, sizeof symbi_fuse_ops, f);
+	if (f->se && fuse_session_custom_io(f->se, &custom_io, fd) == 0)
+		return 0;
+	if (fd >= 0)
+		close(fd);
+	return err_set(e, ERR_SYS_IO, "libfuse session cannot be made");
+}
+
+static int open_front(struct fuse_front *f, const struct fuse_opts *o, struct err *e)
+{
+	int r = open_session(f, e);
+	if (r == 0 && o->keep_fd >= 0)
+		r = tree_recover(f->t, o->keep_fd, fuse_handle_adopt, f, e);
+	fuse_handle_adopted(f);
+	if (r == 0)
+		r = replay_init(f, o, e);
+	if (r == 0 && uv_poll_init(&f->loop->uv, &f->watch, f->fd) != 0)
+		r = err_set(e, ERR_SYS_IO, "the mount cannot be served");
+	return r;
 }
 
 int fuse_open_front(struct fuse_front **ret, struct tree *t, struct loop *l,
 		    const struct fuse_opts *o, struct err *e)
 {
 	struct fuse_front *f = calloc(1, sizeof *f);
-	char *argv[] = {"symbid", NULL};
-	struct fuse_args args = FUSE_ARGS_INIT(1, argv);
 	if (!f)
 		return err_set(e, ERR_SYS_MEMORY, "no memory for the mount");
 	f->t = t;
 	f->loop = l;
 	f->fd = o->fd;
-	f->se = fuse_session_new(&args, &symbi_fuse_ops, sizeof symbi_fuse_ops, f);
-	if (!f->se || fuse_session_custom_io(f->se, &custom_io, dup(o->fd)) != 0) {
+	int r = open_front(f, o, e);
+	if (r < 0) {
+		if (f->se)
+			fuse_session_destroy(f->se);
+		free(f->handles);
 		free(f);
-		return err_set(e, ERR_SYS_IO, "libfuse session cannot be made");
+		return r;
 	}
-	int r = replay_init(f, o, e);
-	if (r == 0)
-		r = uv_poll_init(&l->uv, &f->watch, f->fd);
-	if (r != 0) {
-		fuse_session_destroy(f->se);
-		free(f);
-		return r < 0 && !o->init ? r : err_set(e, ERR_SYS_IO, "the mount cannot be served");
-	}
+	tree_on_stale(t, fuse_notify_attr, f);
 	f->watch.data = f;
 	uv_poll_start(&f->watch, UV_READABLE, on_readable);
 	if (o->resumed)
-		ask_resend(f);
+		fuse_notify_resend(f);
+	for (uint32_t i = 0; i < f->handle_count;
+	     i++) /* what they wait for may have come meanwhile */
+		if (f->handles[i]->h && handle_poll_key(f->handles[i]->h))
+			fuse_notify_poll(f, handle_poll_key(f->handles[i]->h));
 	*ret = f;
 	return 0;
 }
 
 static void watch_closed(uv_handle_t *h)
 {
-	free(h->data);
+	struct fuse_front *f = h->data;
+	for (uint32_t i = 0; i < f->handle_count; i++)
+		free(f->handles[i]);
+	free(f->handles);
+	free(f);
 }
 
 void fuse_close_front(struct fuse_front *f)
@@ -143,11 +171,12 @@ void fuse_close_front(struct fuse_front *f)
 	if (!f)
 		return;
 	f->closing = true;
+	f->request = 0;
+	tree_on_stale(f->t, NULL, NULL);
 	for (uint32_t i = 0; i < f->handle_count; i++)
-		if (f->handles[i])
+		if (f->handles[i]->h)
 			fuse_handle_drop(f, f->handles[i]);
 	fuse_session_destroy(f->se);
 	free(f->in.mem);
-	free(f->handles);
 	uv_close((uv_handle_t *)&f->watch, watch_closed);
 }

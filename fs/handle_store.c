@@ -1,41 +1,72 @@
 /* SPDX-License-Identifier: MIT */
-/* handle_store.c - an open document: gathered in a buffer, checked while it grows, committed whole at
- * flush. L3; loop thread only. */
+/* handle_store.c - an open document: gathered in a buffer of its own, checked while it grows, committed
+ * whole at flush. Of two who write at once the later commit stands, whole. L3; loop thread only. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "fs/tree_i.h"
+#include "fs/handle_i.h"
+#include "lib/mem.h"
 
 static struct buf *text_of(struct handle *h)
 {
-	return h->doc ? &h->doc->text : &h->in;
+	return h->doc ? &h->doc->text : h->have_snap ? &h->snap : &h->in;
 }
 
 static const char *file_name(const struct handle *h)
 {
-	if (h->doc)
-		return h->doc->name;
-	struct agent *a = agent_by_serial(h->t->rt, h->at.serial);
+	uint32_t serial = h->doc ? h->doc->st.serial : h->at.serial;
+	if (!serial)
+		return h->doc->st.name;
+	struct agent *a = agent_by_serial(h->t->rt, serial);
 	return a ? agent_file_name(a) : NULL;
+}
+
+static void keep_text_from(struct handle *h, uint64_t from)
+{
+	if (h->doc) {
+		doc_keep(h->t, h->doc);
+		keep_text(h->t->keep, KEEP_DOC, h->doc->st.seq, from, h->doc->text.data + from,
+			  h->doc->text.len - from);
+	} else {
+		handle_keep_in(h, from);
+	}
+}
+
+static int open_doc(struct handle *h, struct doc *d)
+{
+	h->doc = d;
+	h->st.doc = d->st.seq;
+	d->opens++;
+	if (h->st.flags & O_TRUNC) {
+		buf_clear(&d->text);
+		keep_text_from(h, 0);
+	}
+	return 0;
 }
 
 static int store_open(struct handle *h, struct err *e)
 {
 	if (!h->at.serial) {
-		h->doc = doc_by_id(h->t, h->at.sub);
-		if (!h->doc)
-			return err_set(e, ERR_FS_NOT_FOUND, "the document is gone");
-		h->doc->opens++;
-		if (h->flags & O_TRUNC)
-			buf_clear(&h->doc->text);
-		return 0;
+		struct doc *d = doc_by_id(h->t, h->at.sub);
+		return d ? open_doc(h, d) : err_set(e, ERR_FS_NOT_FOUND, "the document is gone");
 	}
-	if (h->flags & O_TRUNC)
+	if (h->st.flags & O_TRUNC)
 		return 0; /* the buffer starts empty; the agent keeps its spec until a commit */
-	struct agent *a = agent_by_serial(h->t->rt, h->at.serial);
-	return agent_text(h->t->rt, a, &h->in, e);
+	h->have_snap = (h->st.flags & O_ACCMODE) == O_RDONLY;
+	return agent_text(h->t->rt, agent_by_serial(h->t->rt, h->at.serial), text_of(h), e);
+}
+
+static int store_restore(struct handle *h, struct err *e)
+{
+	if (!h->st.doc)
+		return 0;
+	h->doc = doc_by_id(h->t, (uint32_t)(h->st.doc & 0xffffff));
+	if (!h->doc)
+		return err_set(e, ERR_FS_NOT_FOUND, "the document is gone");
+	h->doc->opens++;
+	return 0;
 }
 
 static void store_read(struct handle *h, struct fs_req *req, uint64_t off, size_t size,
@@ -45,22 +76,33 @@ static void store_read(struct handle *h, struct fs_req *req, uint64_t off, size_
 	req_slice(req, text_of(h), off, size);
 }
 
+/* ---- writing ---- */
+
+static int resize(struct buf *b, uint64_t size, struct err *e)
+{
+	if (size > FS_DOC_MAX)
+		return err_set(e, ERR_RESOURCE_TOO_BIG, "a document has at most %u bytes",
+			       FS_DOC_MAX);
+	if (size > b->len && buf_reserve(b, size - b->len) < 0)
+		return err_set(e, ERR_SYS_MEMORY, "no memory for the document");
+	if (size > b->len)
+		memset(b->data + b->len, 0, size - b->len);
+	if (b->cap) {
+		b->len = size;
+		b->data[size] = 0;
+	}
+	return 0;
+}
+
 static int put_bytes(struct buf *b, uint64_t off, const char *data, size_t len, struct err *e)
 {
 	uint64_t end = off + len;
-	if (end > FS_DOC_MAX || end < off)
-		return err_set(e, ERR_RESOURCE_TOO_BIG, "a document has at most %u bytes",
-			       FS_DOC_MAX);
-	if (end > b->len && buf_reserve(b, end - b->len) < 0)
-		return err_set(e, ERR_SYS_MEMORY, "no memory for the document");
-	if (off > b->len)
-		memset(b->data + b->len, 0, off - b->len);
-	memcpy(b->data + off, data, len);
-	if (end > b->len) {
-		b->len = end;
-		b->data[end] = 0;
-	}
-	return 0;
+	int r = end < off      ? err_set(e, ERR_RESOURCE_TOO_BIG, "a document is not that large")
+		: end > b->len ? resize(b, end, e)
+			       : 0;
+	if (r == 0 && len)
+		memcpy(b->data + off, data, len);
+	return r;
 }
 
 /* Shells ignore what close(2) says, so a short text that ends its last line inside a bracket or quote is
@@ -70,6 +112,19 @@ static bool ends_badly(const struct buf *b, const struct err *e)
 	return e->code == ERR_TEXT_SYNTAX && b->len && b->len < 4096 && b->data[b->len - 1] == '\n';
 }
 
+/* Is what was written so far beyond cure? Only a text written from its start to its end can be judged
+ * before it is whole. */
+static int check_so_far(struct handle *h, const struct buf *b, uint64_t off, size_t before,
+			struct err *e)
+{
+	const char *name = file_name(h);
+	bool unfinished = false;
+	if (!name || !doc_is_spec_name(name) || off != before)
+		return 0;
+	int r = agent_check(h->t->rt, name, b->data, b->len, &unfinished, e);
+	return r < 0 && (!unfinished || ends_badly(b, e)) ? r : 0;
+}
+
 static void store_write(struct handle *h, struct fs_req *req, uint64_t off, const char *data,
 			size_t len, bool nonblock)
 {
@@ -77,64 +132,180 @@ static void store_write(struct handle *h, struct fs_req *req, uint64_t off, cons
 	struct err e;
 	struct buf *b = text_of(h);
 	size_t before = b->len;
-	/* Shells write a text line by line and do not stop at a refused one: what follows it would close
-	 * the gap, and what precedes it may be valid by itself. So nothing of such a text is taken. */
-	if (h->refused.code != ERR_NONE && off > 0) {
-		req_fail(req, -h->refused.eno, &h->refused);
+	if (handle_wrote(h, req)) {
+		req_ok(req, (int)h->st.wrote);
 		return;
 	}
-	h->refused.code = ERR_NONE;
-	int r = put_bytes(b, h->flags & O_APPEND ? b->len : off, data, len, &e);
-	const char *name = file_name(h);
-	bool unfinished = false;
-	/* Only a text written from its start to its end can be judged before it is whole. */
-	if (r == 0 && name && doc_is_spec_name(name) && off == before) {
-		r = agent_check(h->t->rt, name, b->data, b->len, &unfinished, &e);
-		if (r < 0 && (!unfinished || ends_badly(b, &e)))
-			b->len = before;
-		else
-			r = 0;
+	/* Shells write a text line by line and do not stop at a refused one: what follows it would close
+	 * the gap, and what precedes it may be valid by itself. So nothing of such a text is taken. */
+	if (h->st.refused.code != ERR_NONE && off > 0) {
+		req_fail(req, -h->st.refused.eno, &h->st.refused);
+		return;
 	}
+	h->st.refused.code = ERR_NONE;
+	if (h->st.flags & O_APPEND)
+		off = before;
+	int r = put_bytes(b, off, data, len, &e);
+	if (r == 0 && (r = check_so_far(h, b, off, before, &e)) < 0)
+		resize(b, before, NULL);
 	if (r < 0) {
-		h->refused = e;
-		h->dirty = false;
+		h->st.refused = e;
+		h->st.dirty = false;
+		handle_keep(h);
 		req_fail(req, r, &e);
 		return;
 	}
-	h->dirty = true;
+	h->st.dirty = true;
+	h->writes++;
 	if (h->doc)
-		h->doc->mtime_ms = clock_wall_ms();
+		h->doc->st.mtime_ms = clock_wall_ms();
+	handle_set_wrote(h, req, len);
+	keep_text_from(h, off < before ? off : before);
 	req_ok(req, (int)len);
+}
+
+int handle_truncate(struct handle *h, uint64_t size, struct err *e)
+{
+	if (handle_kind(h) != FS_STORE)
+		return 0; /* `>` on a command or value file: there is nothing to cut */
+	struct buf *b = text_of(h);
+	size_t before = b->len;
+	int r = resize(b, size, e);
+	if (r < 0)
+		return r;
+	h->st.dirty = h->st.dirty || size > 0;
+	h->writes++;
+	handle_keep(h);
+	keep_text_from(h, size < before ? size : before);
+	return 0;
+}
+
+/* ---- commit ---- */
+
+struct waiting_flush {
+	struct waiting_flush *next;
+	struct fs_req *req;
+};
+
+struct commit {           /* a text on its way into the journal */
+	struct handle *h; /* owned reference */
+	struct fs_req *req;
+	unsigned pending;              /* records that are not durable yet, and the caller */
+	uint64_t writes;               /* of h when it began */
+	struct waiting_flush *waiting; /* flushes that found it under way; newest first */
+	struct err e;
+};
+
+static void reply(struct fs_req *req, const struct err *e)
+{
+	if (e->code == ERR_NONE)
+		req_ok(req, 0);
+	else
+		req_fail(req, -e->eno, e);
+}
+
+static void commit_part(void *arg, const struct err *e)
+{
+	struct commit *c = arg;
+	struct handle *h = c->h;
+	if (e && c->e.code == ERR_NONE)
+		c->e = *e;
+	if (--c->pending)
+		return;
+	h->commit = NULL;
+	if (h->writes == c->writes) /* a text that was refused is not tried again either */
+		h->st.dirty = false;
+	if (c->e.code == ERR_NONE)
+		handle_keep(h);
+	reply(c->req, &c->e);
+	for (struct waiting_flush *w; (w = c->waiting);) {
+		c->waiting = w->next;
+		reply(w->req, &c->e);
+		free(w);
+	}
+	handle_unref(h);
+	free(c);
+}
+
+/* A new spec was committed: the name is the agent's from now on. The agent has mode 0644 and its maker as
+ * owner; what was asked for instead comes in the same turn, before anybody else looks. */
+static void became_agent(struct commit *c)
+{
+	struct tree *t = c->h->t;
+	struct doc *d = c->h->doc;
+	size_t len = (size_t)(strrchr(d->st.name, '.') - d->st.name);
+	struct agent *a = agent_find(t->rt, d->st.name, len);
+	struct actor who = c->req->who;
+	struct err e;
+	if (!a || d->st.serial)
+		return;
+	uid_t uid = d->st.uid == agent_uid(a) ? (uid_t)-1 : d->st.uid;
+	gid_t gid = d->st.gid == agent_gid(a) ? (gid_t)-1 : d->st.gid;
+	who.req += who.req ? 1 : 0; /* an act of its own */
+	d->st.serial = (uint32_t)agent_serial(a);
+	if (d->st.mode != agent_mode_bits(a) || uid != (uid_t)-1 || gid != (gid_t)-1) {
+		c->pending++;
+		struct runtime_done done = {commit_part, c};
+		if (agent_chown(t->rt, &who, a, uid, gid, d->st.mode, done, &e) < 0)
+			commit_part(c, &e);
+	}
+	doc_unname(t, d);
+}
+
+static void commit_begin(struct handle *h, struct fs_req *req, const char *name)
+{
+	struct err e;
+	struct commit *c = calloc(1, sizeof *c);
+	if (!c) {
+		req_fail(req, -ENOMEM, NULL);
+		return;
+	}
+	*c = (struct commit){.h = handle_ref(h), .req = req, .pending = 1, .writes = h->writes};
+	h->commit = c;
+	int r = 0;
+	if (!req_was_done(h->t, req)) {
+		struct buf *b = text_of(h);
+		struct runtime_done done = {commit_part, c};
+		c->pending++;
+		r = agent_put(h->t->rt, &req->who, name, b->data, b->len, false, done, &e);
+		if (r < 0)
+			commit_part(c, &e);
+	}
+	if (r == 0 && h->doc)
+		became_agent(c);
+	commit_part(c, NULL);
 }
 
 static void store_flush(struct handle *h, struct fs_req *req)
 {
 	struct err e;
-	const char *name = file_name(h);
-	h->dirty = false;
-	if (h->doc && h->doc->scratch) {
+	const struct doc *d = h->doc;
+	struct waiting_flush *w = h->commit ? calloc(1, sizeof *w) : NULL;
+	if (w) {
+		*w = (struct waiting_flush){h->commit->waiting, req};
+		h->commit->waiting = w;
+		return;
+	}
+	/* A scratch file has no commit; a new spec that was removed before its first one has none either. */
+	if (d && (d->st.scratch || (d->st.unnamed && !d->st.serial))) {
+		h->st.dirty = false;
+		handle_keep(h);
 		req_ok(req, 0);
 		return;
 	}
+	const char *name = file_name(h);
 	if (!name) {
 		int r = err_set(&e, ERR_AGENT_NOT_FOUND, "the agent was deleted meanwhile");
 		req_fail(req, r, &e);
 		return;
 	}
-	struct buf *b = text_of(h);
-	struct runtime_done done = req_done(req, 0);
-	int r = agent_put(h->t->rt, &req->who, name, b->data, b->len, false, done, &e);
-	if (r < 0)
-		done.fn(done.arg, &e);
-	else if (h->doc)
-		h->doc->committed = true; /* from now on the name is the agent's */
+	commit_begin(h, req, name);
 }
 
 static void release_reply(struct fs_req *req, int r, const void *data, size_t len,
 			  const struct err *e)
 {
-	(void)data;
-	(void)len;
+	(void)data, (void)len;
 	struct tree *t = req->arg;
 	if (r < 0 && e)
 		errors_record(t->rt, &req->who, "agents", "release", NULL, e);
@@ -143,21 +314,21 @@ static void release_reply(struct fs_req *req, int r, const void *data, size_t le
 
 static void store_release(struct handle *h)
 {
-	if (h->dirty && !(h->doc && h->doc->scratch)) {
-		/* Written after the last flush: committed here, a failure can only be recorded. */
-		struct fs_req *req = calloc(1, sizeof *req);
-		if (req) {
-			req->who = h->who;
-			req->arg = h->t;
-			req->reply = release_reply;
-			store_flush(h, req);
-		}
+	struct fs_req *req = h->st.dirty ? calloc(1, sizeof *req) : NULL;
+	if (req) { /* written after the last flush: committed here, a failure can only be recorded */
+		req->who = h->st.who;
+		req->again = h->again;
+		req->arg = h->t;
+		req->reply = release_reply;
+		store_flush(h, req);
 	}
-	if (h->doc && --h->doc->opens == 0 && !h->doc->scratch)
-		doc_drop(h->t, h->doc);
+	if (h->doc)
+		doc_closed(h->t, h->doc);
+	h->doc = NULL;
 }
 
 const struct handle_ops handle_store_ops = {.open = store_open,
+					    .restore = store_restore,
 					    .read = store_read,
 					    .write = store_write,
 					    .flush = store_flush,

@@ -1,13 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /* handle_stream.c - files below wait/: reads wait for what happens next, without a thread. wait/events
- * gives every event from the moment of its opening; wait/agents/NAME gives the next state, once. And
- * stdin, which passes bytes on to a process's pipe. L3; loop thread only. */
+ * gives every event from the moment of its opening; wait/agents/NAME gives the next state, once. L3;
+ * loop thread only. */
 #include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <stddef.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
-#include "fs/tree_i.h"
+#include "fs/handle_i.h"
 #include "lib/mem.h"
 
 struct stream_read {
@@ -17,48 +21,113 @@ struct stream_read {
 	size_t size;
 };
 
-/* What is there now: bytes to give, 0 with *end for end of file, or -EAGAIN. */
-static int stream_ready(struct handle *h, bool *end)
+static bool is_state(const struct handle *h)
 {
-	*end = false;
-	if (h->at.row->part == PART_AGENT) {
-		if (h->answered) {
-			*end = h->queue.len == 0;
-			return 0;
-		}
-		return h->queue.len ? 0 : -EAGAIN;
-	}
-	return h->queue.len ? 0 : -EAGAIN;
+	return h->at.row->part == PART_AGENT;
 }
 
-static void stream_give(struct handle *h, struct fs_req *req, size_t size)
+/* Is there something to be read now, be it the end of the file? */
+static bool is_ready(const struct handle *h)
+{
+	return h->queue.len > 0 || (is_state(h) && h->st.answered);
+}
+
+/* ---- the queue: whole lines, but for the first of which `part` bytes were given ---- */
+
+static uint64_t seq_of(const char *line, size_t len)
+{
+	static const char key[] = "\"seq\":";
+	const char *p = memmem(line, len, key, sizeof key - 1);
+	return p ? parse_leading_u64(p + sizeof key - 1) : 0;
+}
+
+/* Take note that the first n bytes of the queue are given: up to which event, and how far into the next. */
+static void count_given(struct handle *h, size_t n)
+{
+	const char *at = h->queue.data, *end = at + n, *all = at + h->queue.len;
+	while (at < end) {
+		const char *nl = memchr(at, '\n', (size_t)(all - at));
+		uint64_t seq = h->st.part ? h->st.begun : seq_of(at, (size_t)(nl - at));
+		if (nl >= end) {
+			h->st.begun = seq;
+			h->st.part += (uint32_t)(end - at);
+			return;
+		}
+		if (is_state(h))
+			h->st.given = 1;
+		else if (seq > h->st.given)
+			h->st.given = seq;
+		h->st.part = 0;
+		at = nl + 1;
+	}
+}
+
+static void give(struct handle *h, struct fs_req *req, size_t size)
 {
 	size_t n = h->queue.len < size ? h->queue.len : size;
-	autobuf struct buf out;
-	buf_init(&out, STREAM_MAX);
-	if (buf_add(&out, h->queue.data, n) < 0) {
-		req_fail(req, -ENOMEM, NULL);
-		return;
+	count_given(h, n);
+	h->st.read_by = req->who.req;
+	buf_clear(&h->in);
+	if (h->number && buf_add(&h->in, h->queue.data, n) == 0) {
+		handle_keep(h); /* if this read comes again it is given the same */
+		handle_keep_in(h, 0);
 	}
+	char *out = memcpy(read_buffer(), h->queue.data, n);
 	memmove(h->queue.data, h->queue.data + n, h->queue.len - n);
 	h->queue.len -= n;
-	req_data(req, out.data, out.len);
+	req_data(req, out, n);
 }
 
-static void stream_wake(struct handle *h)
+static void wake(struct handle *h)
 {
-	bool end;
-	while (h->readers && stream_ready(h, &end) == 0) {
+	handle_ref(h);
+	while (h->readers && is_ready(h)) {
 		struct stream_read *sr = h->readers;
 		struct fs_req *req = sr->req;
-		h->readers = sr->next;
 		size_t size = sr->size;
+		h->readers = sr->next;
 		free(sr);
-		req->cancel = NULL;
-		stream_give(h, req, size);
+		give(h, req, size);
 	}
-	if (h->wake && stream_ready(h, &end) == 0)
+	if (h->wake && is_ready(h))
 		h->wake(h->wake_arg);
+	handle_unref(h);
+}
+
+static void add_line(struct handle *h, const char *line, size_t len)
+{
+	if (buf_reserve(&h->queue, len + 1) == 0) {
+		buf_add(&h->queue, line, len);
+		buf_add(&h->queue, "\n", 1);
+		return;
+	}
+	/* A reader that does not read loses lines, and is told; of a line that was begun it gets the end. */
+	static const char lost[] = "{\"type\":\"lost\"}\n";
+	const char *nl = h->st.part ? memchr(h->queue.data, '\n', h->queue.len) : NULL;
+	size_t begun = nl ? (size_t)(nl - h->queue.data) + 1 : 0;
+	h->queue.fail = 0;
+	h->queue.len = begun;
+	buf_add(&h->queue, lost, sizeof lost - 1);
+	buf_add(&h->queue, line, len);
+	buf_add(&h->queue, "\n", 1);
+}
+
+static void add_state(struct handle *h, enum agent_state s)
+{
+	if (h->st.answered || s == (enum agent_state)h->st.seen)
+		return;
+	buf_printf(&h->queue, "%s\n", agent_state_name(s));
+	h->st.answered = true;
+	h->st.seen = s;
+}
+
+/* The agent is gone: no state follows, reads find the end of the file. */
+static bool is_gone(struct handle *h, const struct agent *about, const char *line, size_t len)
+{
+	static const char type[] = "\"type\":\"agent.deleted\"";
+	if (about && agent_serial(about) == h->at.serial)
+		return memmem(line, len, type, sizeof type - 1) != NULL;
+	return !agent_by_serial(h->t->rt, h->at.serial);
 }
 
 static void on_event(struct event_sub *sub, uint64_t seq, const struct agent *about,
@@ -66,42 +135,41 @@ static void on_event(struct event_sub *sub, uint64_t seq, const struct agent *ab
 {
 	(void)seq;
 	struct handle *h = container_of(sub, struct handle, sub);
-	if (h->at.row->part == PART_AGENT) {
-		if (!about || agent_serial(about) != h->at.serial || h->answered ||
-		    agent_state(about) == h->seen)
-			return;
-		buf_printf(&h->queue, "%s\n", agent_state_name(agent_state(about)));
-		h->answered = true;
-	} else if (buf_reserve(&h->queue, len + 1) == 0) {
-		buf_add(&h->queue, line, len);
-		buf_add(&h->queue, "\n", 1);
-	} else { /* a reader that does not read loses lines, and is told */
-		static const char lost[] = "{\"type\":\"lost\"}\n";
-		buf_clear(&h->queue);
-		buf_add(&h->queue, lost, sizeof lost - 1);
-	}
-	stream_wake(h);
+	if (!is_state(h))
+		add_line(h, line, len);
+	else if (is_gone(h, about, line, len))
+		h->st.answered = h->st.gone = true;
+	else if (about && agent_serial(about) == h->at.serial)
+		add_state(h, agent_state(about));
+	if (is_ready(h))
+		wake(h);
+}
+
+static void subscribe(struct handle *h)
+{
+	h->sub.fn = on_event;
+	event_subscribe(h->t->rt, &h->sub);
 }
 
 static int stream_open(struct handle *h, struct err *e)
 {
 	(void)e;
-	buf_init(&h->queue, STREAM_MAX);
-	if (h->at.row->part == PART_AGENT)
-		h->seen = agent_state(agent_by_serial(h->t->rt, h->at.serial));
-	h->sub.fn = on_event;
-	event_subscribe(h->t->rt, &h->sub);
+	h->st.given = is_state(h) ? 0 : h->t->event_seq;
+	if (is_state(h))
+		h->st.seen = agent_state(agent_by_serial(h->t->rt, h->at.serial));
+	subscribe(h);
 	return 0;
 }
 
-static void cancel_stream_read(struct fs_req *req)
+/* ---- reading ---- */
+
+static void cancel_read(struct fs_req *req)
 {
 	struct stream_read *sr = req->op;
 	struct stream_read **at = &sr->h->readers;
-	while (*at && *at != sr)
+	while (*at != sr)
 		at = &(*at)->next;
-	if (*at)
-		*at = sr->next;
+	*at = sr->next;
 	free(sr);
 	req_fail(req, -EINTR, NULL);
 }
@@ -110,10 +178,12 @@ static void stream_read(struct handle *h, struct fs_req *req, uint64_t off, size
 			bool nonblock)
 {
 	(void)off;
-	bool end;
-	int r = h->readers ? -EAGAIN : stream_ready(h, &end);
-	if (r == 0) {
-		stream_give(h, req, size);
+	if (req->again && req->who.req && h->st.read_by == req->who.req) {
+		req_data(req, h->in.data, h->in.len);
+		return;
+	}
+	if (!h->readers && is_ready(h)) {
+		give(h, req, size);
 		return;
 	}
 	struct stream_read *sr = nonblock ? NULL : calloc(1, sizeof *sr);
@@ -127,116 +197,107 @@ static void stream_read(struct handle *h, struct fs_req *req, uint64_t off, size
 		last = &(*last)->next;
 	*last = sr;
 	req->op = sr;
-	req->cancel = cancel_stream_read;
+	req->cancel = cancel_read;
 }
 
 static void stream_release(struct handle *h)
 {
 	event_unsubscribe(&h->sub);
 	while (h->readers)
-		cancel_stream_read(h->readers->req);
-	buf_done(&h->queue);
+		cancel_read(h->readers->req);
 }
 
-static unsigned stream_poll(struct handle *h)
+static unsigned stream_poll(struct handle *h, const struct actor *who, bool again)
 {
-	bool end;
-	return stream_ready(h, &end) == 0 ? POLLIN : 0;
+	(void)who, (void)again;
+	return is_ready(h) ? POLLIN : 0;
+}
+
+/* ---- a new worker: what happened meanwhile is in the event log ---- */
+
+/* The last bytes of the log from the beginning of a line, at most size; the text is in read_buffer. */
+static size_t read_tail(struct tree *t, size_t size, const char **ret, bool *ret_whole)
+{
+	char path[PATH_MAX];
+	*ret = read_buffer();
+	*ret_whole = true;
+	if (runtime_events_path(t->rt, path, sizeof path) < 0)
+		return 0;
+	autoclose int fd = open(path, O_RDONLY | O_CLOEXEC);
+	off_t end = fd < 0 ? 0 : lseek(fd, 0, SEEK_END);
+	off_t from = end > (off_t)size ? end - (off_t)size : 0;
+	ssize_t n = fd < 0 ? 0 : pread(fd, read_buffer(), size, from);
+	const char *nl = from && n > 0 ? memchr(*ret, '\n', (size_t)n) : NULL;
+	*ret_whole = from == 0;
+	if (n <= 0 || (from && !nl))
+		return 0;
+	size_t skip = nl ? (size_t)(nl - *ret) + 1 : 0;
+	*ret += skip;
+	return (size_t)n - skip;
+}
+
+uint64_t stream_last_seq(struct tree *t)
+{
+	const char *text;
+	bool whole;
+	uint64_t last = 0;
+	size_t len = read_tail(t, 64 << 10, &text, &whole);
+	const char *end = text + len, *nl;
+	for (; (nl = memchr(text, '\n', (size_t)(end - text))); text = nl + 1)
+		last = seq_of(text, (size_t)(nl - text));
+	return last;
+}
+
+static void add_missed(struct handle *h)
+{
+	const char *text, *nl;
+	bool whole;
+	size_t len, size = 16 << 10;
+	do { /* until it reaches back to what was given */
+		size *= 4;
+		len = read_tail(h->t, size, &text, &whole);
+		nl = memchr(text, '\n', len);
+	} while (!whole && size < STREAM_MAX &&
+		 (!nl || seq_of(text, (size_t)(nl - text)) > h->st.given));
+	const char *end = text + len;
+	for (; (nl = memchr(text, '\n', (size_t)(end - text))); text = nl + 1)
+		if (seq_of(text, (size_t)(nl - text)) > h->st.given)
+			add_line(h, text, (size_t)(nl - text));
+}
+
+/* The bytes of the first line that were given before. */
+static void skip_part(struct handle *h)
+{
+	size_t n = h->st.part < h->queue.len ? h->st.part : 0;
+	memmove(h->queue.data, h->queue.data + n, h->queue.len - n);
+	h->queue.len -= n;
+}
+
+static void restore_state(struct handle *h)
+{
+	struct agent *a = agent_by_serial(h->t->rt, h->at.serial);
+	if (h->st.answered && !h->st.gone && !h->st.given) /* what it would have been given */
+		buf_printf(&h->queue, "%s\n", agent_state_name((enum agent_state)h->st.seen));
+	else if (a)
+		add_state(h, agent_state(a));
+	else
+		h->st.answered = true;
+}
+
+static int stream_restore(struct handle *h, struct err *e)
+{
+	(void)e;
+	if (is_state(h))
+		restore_state(h);
+	else if (h->st.given < h->t->event_seq)
+		add_missed(h);
+	skip_part(h);
+	subscribe(h);
+	return 0;
 }
 
 const struct handle_ops handle_stream_ops = {.open = stream_open,
+					     .restore = stream_restore,
 					     .read = stream_read,
 					     .release = stream_release,
 					     .poll = stream_poll};
-
-/* ---- stdin ---- */
-
-#define SINK_RETRY_MS 10
-
-struct sink_write { /* a write that waits for room in the pipe */
-	uv_timer_t timer;
-	struct handle *h;
-	struct fs_req *req;
-	struct buf data;
-	size_t at;
-};
-
-static void sink_closed(uv_handle_t *timer)
-{
-	struct sink_write *w = timer->data;
-	buf_done(&w->data);
-	free(w);
-}
-
-static void sink_end(struct sink_write *w, int r, const struct err *e)
-{
-	struct fs_req *req = w->req;
-	uv_close((uv_handle_t *)&w->timer, sink_closed);
-	if (r < 0)
-		req_fail(req, r, e);
-	else
-		req_ok(req, r);
-}
-
-static void sink_cancel(struct fs_req *req)
-{
-	struct sink_write *w = req->op;
-	sink_end(w, w->at ? (int)w->at : -EINTR, NULL);
-}
-
-static void sink_try(uv_timer_t *timer)
-{
-	struct sink_write *w = timer->data;
-	struct err e;
-	struct agent *a = agent_by_serial(w->h->t->rt, w->h->at.serial);
-	ssize_t n = a ? agent_stdin(w->h->t->rt, a, w->data.data + w->at, w->data.len - w->at,
-				    &e)
-		      : err_set(&e, ERR_AGENT_NOT_FOUND, "the agent is gone");
-	if (n >= 0)
-		w->at += (size_t)n;
-	if (n < 0 && n != -EAGAIN)
-		sink_end(w, (int)n, &e);
-	else if (w->at == w->data.len)
-		sink_end(w, (int)w->at, NULL);
-	else
-		uv_timer_start(timer, sink_try, SINK_RETRY_MS, 0);
-}
-
-static void sink_write_bytes(struct handle *h, struct fs_req *req, uint64_t off, const char *data,
-			     size_t len, bool nonblock)
-{
-	(void)off;
-	struct err e;
-	struct agent *a = agent_by_serial(h->t->rt, h->at.serial);
-	ssize_t n = a ? agent_stdin(h->t->rt, a, data, len, &e)
-		      : err_set(&e, ERR_AGENT_NOT_FOUND, "the agent is gone");
-	if (n == (ssize_t)len || (n > 0 && nonblock)) {
-		req_ok(req, (int)n);
-		return;
-	}
-	if (n < 0 && (n != -EAGAIN || nonblock)) {
-		req_fail(req, (int)n, &e);
-		return;
-	}
-	struct sink_write *w = calloc(1, sizeof *w);
-	if (!w) {
-		req_fail(req, -ENOMEM, NULL);
-		return;
-	}
-	*w = (struct sink_write){.h = h, .req = req, .at = n > 0 ? (size_t)n : 0};
-	buf_init(&w->data, len);
-	buf_add(&w->data, data, len);
-	uv_timer_init(&runtime_loop(h->t->rt)->uv, &w->timer);
-	w->timer.data = w;
-	req->op = w;
-	req->cancel = sink_cancel;
-	uv_timer_start(&w->timer, sink_try, SINK_RETRY_MS, 0);
-}
-
-static void sink_read(struct handle *h, struct fs_req *req, uint64_t off, size_t size, bool nonblock)
-{
-	(void)h, (void)off, (void)size, (void)nonblock;
-	req_data(req, "", 0);
-}
-
-const struct handle_ops handle_sink_ops = {.read = sink_read, .write = sink_write_bytes};

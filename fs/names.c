@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "fs/tree_i.h"
+#include "fs/handle_i.h"
 
 static bool in_agents(struct tree *t, const struct place *dir)
 {
@@ -23,7 +23,7 @@ static int dir_writable(struct tree *t, const struct actor *who, const struct pl
 			struct err *e)
 {
 	struct fs_attr a;
-	int r = place_attr(t, dir, who, &a, e);
+	int r = place_attr_short(t, dir, who, &a, e);
 	return r < 0 ? r : access_check(t, who, &a, dir->row->node, W_OK | X_OK, e);
 }
 
@@ -32,16 +32,73 @@ static int own_or_root(struct tree *t, const struct actor *who, const struct pla
 		       struct err *e)
 {
 	struct fs_attr a;
-	int r = place_attr(t, p, who, &a, e);
+	int r = place_attr_short(t, p, who, &a, e);
 	if (r < 0 || who->uid == 0 || who->uid == a.uid || who->uid == geteuid())
 		return r;
 	return err_set(e, ERR_FS_MODE, "only its owner may remove or replace it");
+}
+
+/* May a spec of this name be begun? What no text can cure is said here, where every shell reports it. */
+static int check_new_spec(struct tree *t, const char *name, struct err *e)
+{
+	size_t len = (size_t)(strrchr(name, '.') - name);
+	struct agent *a = agent_find(t->rt, name, len);
+	if (a)
+		return err_set(e, ERR_AGENT_EXISTS, "agent '%s' exists, its spec is '%s'",
+			       agent_name(a), agent_file_name(a));
+	uint64_t most = config_u64(runtime_config(t->rt), "lifecycle.max_agents");
+	if (agent_count(t->rt) >= most)
+		return err_set(e, ERR_RESOURCE_SHORT, "lifecycle.max_agents: %zu agents exist",
+			       agent_count(t->rt));
+	return 0;
+}
+
+static int create_doc(struct tree *t, const struct actor *who, const char *name, mode_t mode,
+		      struct place *ret, struct err *e)
+{
+	struct doc *doc;
+	int r = doc_is_spec_name(name) ? check_new_spec(t, name, e) : 0;
+	if (r == 0)
+		r = doc_new(t, who, name, mode, &doc, e);
+	if (r == 0)
+		*ret = (struct place){.row = &t->rows[t->spec_row], .sub = doc_id(doc)};
+	return r;
+}
+
+static int create_exchange(struct tree *t, const struct actor *who, const struct place *dir,
+			   const char *name, struct place *ret, struct err *e)
+{
+	*ret = (struct place){.row = &t->rows[dir->row->child[0]], .serial = dir->serial};
+	struct err why = {0};
+	struct slot *s = slot_by_name(t, who, ret, name, true, &why);
+	if (!s) {
+		if (e)
+			*e = why;
+		return -why.eno;
+	}
+	ret->sub = slot_id(s);
+	return 0;
+}
+
+static int create_new(struct tree *t, const struct actor *who, const struct place *dir,
+		      const char *name, mode_t mode, struct place *ret, struct err *e)
+{
+	const struct row *child = dir->row->children ? &t->rows[dir->row->child[0]] : NULL;
+	int r = dir_writable(t, who, dir, e);
+	if (r < 0)
+		return r;
+	if (in_agents(t, dir))
+		return create_doc(t, who, name, mode, ret, e);
+	if (child && child->part == PART_CALL)
+		return create_exchange(t, who, dir, name, ret, e);
+	return refuse(e, "files cannot be made here; a spec file in agents/ makes an agent");
 }
 
 int tree_create(struct tree *t, const struct actor *who, fs_id dir, const char *name, mode_t mode,
 		int flags, struct fs_attr *ret, struct handle **ret_h, struct err *e)
 {
 	struct place d, p;
+	struct actor maker = *who;
 	int r = place_of(t, dir, &d, e);
 	if (r < 0)
 		return r;
@@ -51,33 +108,16 @@ int tree_create(struct tree *t, const struct actor *who, fs_id dir, const char *
 		r = place_attr(t, &p, who, ret, e);
 		return r < 0 ? r : tree_open(t, who, ret->id, flags, ret_h, e);
 	}
-	r = dir_writable(t, who, &d, e);
-	if (r < 0)
-		return r;
-	struct row *child = d.row->children ? &t->rows[d.row->child[0]] : NULL;
-	if (in_agents(t, &d)) {
-		struct doc *doc;
-		r = doc_new(t, who, name, mode, &doc, e);
-		if (r < 0)
-			return r;
-		p = (struct place){&t->rows[t->spec_row], 0, doc->id};
-	} else if (child && child->part == PART_CALL) {
-		struct slot *s = slot_by_name(t, who, d.serial, name, true, e);
-		if (!s)
-			return e && e->eno ? -e->eno : -ENOMEM;
-		p = (struct place){child, d.serial, s->id};
-	} else {
-		return refuse(e, "files cannot be made here; a spec file in agents/ makes an agent");
-	}
-	r = place_attr(t, &p, who, ret, e);
-	/* Whoever makes a file may write it, whatever mode it asked for. */
-	struct actor maker = *who;
-	if (p.row->part == PART_SPEC)
+	r = create_new(t, who, &d, name, mode, &p, e);
+	if (r == 0)
+		r = place_attr(t, &p, who, ret, e);
+	if (p.row->part ==
+	    PART_SPEC) /* who makes a file may write it, whatever mode it asked for */
 		maker.uid = 0;
 	if (r == 0)
 		r = tree_open(t, &maker, ret->id, flags & ~O_TRUNC, ret_h, e);
 	if (r == 0)
-		(*ret_h)->who = *who;
+		handle_set_opener(*ret_h, who);
 	return r;
 }
 
@@ -100,51 +140,58 @@ static void remove_agent(struct tree *t, struct fs_req *req, uint32_t serial)
 	struct err e;
 	struct agent *a = agent_by_serial(t->rt, serial);
 	struct runtime_done done = req_done(req, 0);
-	if (t->stale) { /* the spec and the directory go together */
-		fs_id dir = place_id(&(struct place){&t->rows[t->agents_row], 0, 0});
-		t->stale(t->stale_arg, dir, agent_name(a));
-		t->stale(t->stale_arg, dir, agent_file_name(a));
-	}
+	t->changes++;
 	if (agent_delete(t->rt, &req->who, a, done, &e) < 0)
 		done.fn(done.arg, &e);
+}
+
+/* Was it carried out by a worker that could not say so any more? Then say so. */
+static bool settled(struct tree *t, struct fs_req *req)
+{
+	if (!req_was_done(t, req))
+		return false;
+	req_ok(req, 0);
+	return true;
+}
+
+static void finish(struct tree *t, struct fs_req *req, int r, const struct err *e)
+{
+	if (r < 0) {
+		req_fail(req, r, e);
+		return;
+	}
+	t->changes++;
+	req_note_done(t, req);
+	req_ok(req, 0);
 }
 
 void tree_unlink(struct tree *t, struct fs_req *req, fs_id dir, const char *name)
 {
 	struct err e = {0};
 	struct place d, p;
+	if (settled(t, req))
+		return;
 	int r = target(t, req, dir, name, &d, &p, &e);
 	if (r == 0 && p.row->part == PART_SPEC && p.serial) {
 		remove_agent(t, req, p.serial);
 		return;
 	}
-	if (r == 0 && p.row->part == PART_SPEC) {
-		struct doc *doc = doc_by_id(t, p.sub);
-		if (doc && doc->opens == 0)
-			doc_drop(t, doc);
-		else if (doc)
-			doc->committed = true; /* unnamed now; goes with its last close */
-	} else if (r == 0 && p.row->part == PART_CALL) {
-		struct slot *s = slot_by_id(t, p.sub);
-		if (s && s->opens == 0) {
-			slot_drop(t, s);
-		} else if (s) {
-			free(s->name);
-			s->name = strdup("");
-		}
-	} else if (r == 0 && !p.serial) {
+	if (r == 0 && p.row->part == PART_SPEC)
+		doc_unname(t, doc_by_id(t, p.sub));
+	else if (r == 0 && p.row->part == PART_CALL)
+		slot_unname(t, slot_by_id(t, p.sub));
+	else if (r == 0 && (!d.serial || row_kind(p.row) == FS_DIR))
 		r = refuse(&e, "this file is part of the tree");
-	} /* else: shown only; `rm -r` of an agent comes by here before its rmdir */
-	if (r < 0)
-		req_fail(req, r, &e);
-	else
-		req_ok(req, 0);
+	/* else: shown only; `rm -r` of an agent comes by here before its rmdir */
+	finish(t, req, r, &e);
 }
 
 void tree_rmdir(struct tree *t, struct fs_req *req, fs_id dir, const char *name)
 {
 	struct err e = {0};
 	struct place d, p;
+	if (settled(t, req))
+		return;
 	int r = target(t, req, dir, name, &d, &p, &e);
 	if (r == 0 && row_kind(p.row) != FS_DIR)
 		r = err_sys(&e, ERR_FS_INVALID, ENOTDIR, "'%s'", name);
@@ -154,10 +201,7 @@ void tree_rmdir(struct tree *t, struct fs_req *req, fs_id dir, const char *name)
 	}
 	if (r == 0 && !p.serial)
 		r = refuse(&e, "this directory is part of the tree");
-	if (r < 0)
-		req_fail(req, r, &e);
-	else
-		req_ok(req, 0);
+	finish(t, req, r, &e);
 }
 
 void tree_mkdir(struct tree *t, struct fs_req *req, fs_id dir, const char *name)
@@ -173,78 +217,118 @@ void tree_mkdir(struct tree *t, struct fs_req *req, fs_id dir, const char *name)
 	req_fail(req, r, &e);
 }
 
+/* ---- rename ---- */
+
 /* A scratch file becomes a spec: check and commit; both names stay when that fails. */
-static void rename_doc_to_spec(struct tree *t, struct fs_req *req, struct doc *doc,
-			       const char *new_name)
+static void rename_to_spec(struct tree *t, struct fs_req *req, struct doc *doc,
+			   const char *new_name)
 {
 	struct err e;
 	struct runtime_done done = req_done(req, 0);
 	int r = agent_put(t->rt, &req->who, new_name, doc->text.data, doc->text.len, false, done,
 			  &e);
-	if (r < 0) {
+	if (r < 0)
 		done.fn(done.arg, &e);
-		return;
-	}
-	if (doc->opens)
-		doc->committed = true;
 	else
-		doc_drop(t, doc);
+		doc_unname(t, doc);
 }
 
-static int rename_doc(struct tree *t, struct doc *doc, const char *new_name, struct err *e)
+/* The same, carried out by a worker that was killed before it could drop the scratch file. */
+static void rename_settled(struct tree *t, struct fs_req *req, fs_id dir, const char *name)
 {
-	struct doc *old = doc_find(t, new_name);
-	char *copy = strdup(new_name);
-	if (!copy)
-		return err_set(e, ERR_SYS_MEMORY, "no memory for '%s'", new_name);
-	if (old && old != doc && old->opens == 0)
-		doc_drop(t, old);
-	free(doc->name);
-	doc->name = copy;
-	doc->mtime_ms = clock_wall_ms();
-	return 0;
+	struct place d;
+	struct doc *doc = place_of(t, dir, &d, NULL) == 0 && in_agents(t, &d) ? doc_find(t, name)
+									      : NULL;
+	if (doc)
+		doc_unname(t, doc);
+	req_ok(req, 0);
+}
+
+static void rename_agent(struct tree *t, struct fs_req *req, struct agent *a, const char *new_name,
+			 struct agent *there)
+{
+	struct err e;
+	struct runtime_done done = req_done(req, 0);
+	tree_agent_stale(t, a, STALE_GONE);
+	if (there && there != a)
+		tree_agent_stale(t, there, STALE_GONE);
+	int r = agent_rename(t->rt, &req->who, a, new_name, true, done, &e);
+	if (r < 0)
+		done.fn(done.arg, &e);
+}
+
+static int may_rename(struct tree *t, struct fs_req *req, const struct place *dir,
+		      const struct place *p, const char *new_name, bool noreplace,
+		      struct place *there, struct err *e)
+{
+	if (!in_agents(t, dir) || p->row->part != PART_SPEC)
+		return refuse(e, "only the spec files in agents/ can be renamed, within agents/");
+	if (p->serial && !doc_is_spec_name(new_name))
+		return err_set(
+			e, ERR_AGENT_NAME,
+			"'%s' is not a spec's name (NAME.yaml, .yml, .json, .toml); an agent "
+			"cannot be moved aside, copy its spec instead",
+			new_name);
+	struct place found;
+	if (place_child(t, &req->who, dir, new_name, &found, NULL) < 0)
+		return 0;
+	*there = found;
+	if (noreplace)
+		return err_set(e, ERR_AGENT_EXISTS, "'%s' exists", new_name);
+	if (found.row->part != PART_SPEC)
+		return refuse(e, "this name is not a spec's");
+	return own_or_root(t, &req->who, &found, e);
 }
 
 void tree_rename(struct tree *t, struct fs_req *req, fs_id dir, const char *name, fs_id new_dir,
 		 const char *new_name, bool noreplace)
 {
 	struct err e = {0};
-	struct place d, p, there;
+	struct place d, p, there = {0};
+	if (req_was_done(t, req)) {
+		rename_settled(t, req, dir, name);
+		return;
+	}
 	int r = target(t, req, dir, name, &d, &p, &e);
-	if (r == 0 && (dir != new_dir || !in_agents(t, &d) || p.row->part != PART_SPEC))
+	if (r == 0 && dir != new_dir)
 		r = refuse(&e, "only the spec files in agents/ can be renamed, within agents/");
-	bool exists = r == 0 && place_child(t, &req->who, &d, new_name, &there, NULL) == 0;
-	if (exists && noreplace)
-		r = err_set(&e, ERR_AGENT_EXISTS, "'%s' exists", new_name);
-	else if (exists)
-		r = own_or_root(t, &req->who, &there, &e);
-	bool to_spec = doc_is_spec_name(new_name);
-	if (r == 0 && p.serial && !to_spec)
-		r = err_set(&e, ERR_AGENT_NAME,
-			    "'%s' is not a spec's name (NAME.yaml, .yml, .json, .toml); an agent "
-			    "cannot be moved aside, copy its spec instead",
-			    new_name);
-	struct doc *doc = r == 0 && !p.serial ? doc_by_id(t, p.sub) : NULL;
-	if (r == 0 && doc && to_spec) {
-		rename_doc_to_spec(t, req, doc, new_name);
-		return;
-	}
-	if (r == 0 && doc)
-		r = rename_doc(t, doc, new_name, &e);
-	if (r == 0 && p.serial) {
-		struct agent *a = agent_by_serial(t->rt, p.serial);
-		if (t->stale)
-			t->stale(t->stale_arg, dir, agent_name(a));
-		struct runtime_done done = req_done(req, 0);
-		r = agent_rename(t->rt, &req->who, a, new_name, !noreplace, done, &e);
-		if (r < 0)
-			done.fn(done.arg, &e);
-		return;
-	}
-	if (r < 0)
+	if (r == 0)
+		r = may_rename(t, req, &d, &p, new_name, noreplace, &there, &e);
+	if (r < 0) {
 		req_fail(req, r, &e);
-	else
-		req_ok(req, 0);
+		return;
+	}
+	t->changes++;
+	if (p.serial) {
+		rename_agent(t, req, agent_by_serial(t->rt, p.serial), new_name,
+			     there.row ? agent_by_serial(t->rt, there.serial) : NULL);
+		return;
+	}
+	struct doc *doc = doc_by_id(t, p.sub);
+	if (doc_is_spec_name(new_name)) {
+		rename_to_spec(t, req, doc, new_name);
+		return;
+	}
+	r = doc_rename(t, doc, new_name, &e);
+	finish(t, req, r, &e);
+}
+
+/* ---- mode and owner ---- */
+
+static int chattr_doc(struct tree *t, const struct actor *who, struct doc *doc, uid_t uid,
+		      gid_t gid, mode_t mode, struct err *e)
+{
+	bool gives = (uid != (uid_t)-1 && uid != doc->st.uid) ||
+		     (gid != (gid_t)-1 && gid != doc->st.gid && gid != who->gid);
+	if ((who->uid != doc->st.uid && who->uid != 0) || (gives && who->uid != 0))
+		return err_set(e, ERR_FS_MODE,
+			       "only its owner may change the mode, and only root may give "
+			       "it away");
+	doc->st.mode = mode == (mode_t)-1 ? doc->st.mode : mode & 0777;
+	doc->st.uid = uid == (uid_t)-1 ? doc->st.uid : uid;
+	doc->st.gid = gid == (gid_t)-1 ? doc->st.gid : gid;
+	doc_keep(t, doc);
+	return 0;
 }
 
 void tree_chattr(struct tree *t, struct fs_req *req, fs_id id, uid_t uid, gid_t gid, mode_t mode)
@@ -252,31 +336,24 @@ void tree_chattr(struct tree *t, struct fs_req *req, fs_id id, uid_t uid, gid_t 
 	struct err e = {0};
 	struct place p;
 	int r = place_of(t, id, &p, &e);
-	struct agent *a = r == 0 && p.serial ? agent_by_serial(t->rt, p.serial) : NULL;
-	struct doc *doc = r == 0 && p.row->part == PART_SPEC && !p.serial ? doc_by_id(t, p.sub)
-									  : NULL;
 	if (r == 0 && uid == (uid_t)-1 && gid == (gid_t)-1 && mode == (mode_t)-1) {
 		req_ok(req, 0); /* times only */
 		return;
 	}
-	if (r == 0 && a && p.row->part == PART_SPEC) {
+	bool spec = r == 0 && p.row->part == PART_SPEC;
+	struct doc *doc = spec && !p.serial ? doc_by_id(t, p.sub) : NULL;
+	uint32_t serial = doc ? doc->st.serial : spec ? p.serial : 0;
+	struct agent *a = serial ? agent_by_serial(t->rt, serial) : NULL;
+	if (a) {
 		struct runtime_done done = req_done(req, 0);
 		r = agent_chown(t->rt, &req->who, a, uid, gid, mode, done, &e);
 		if (r < 0)
 			done.fn(done.arg, &e);
 		return;
 	}
-	if (r == 0 && doc && (req->who.uid == doc->uid || req->who.uid == 0)) {
-		doc->mode = mode == (mode_t)-1 ? doc->mode : mode & 0777;
-		if (req->who.uid == 0 && uid != (uid_t)-1)
-			doc->uid = uid;
-		if (req->who.uid == 0 && gid != (gid_t)-1)
-			doc->gid = gid;
-	} else if (r == 0) {
+	if (doc && !serial)
+		r = chattr_doc(t, &req->who, doc, uid, gid, mode, &e);
+	else if (r == 0)
 		r = refuse(&e, "mode and owner are those of the spec file; change them there");
-	}
-	if (r < 0)
-		req_fail(req, r, &e);
-	else
-		req_ok(req, 0);
+	finish(t, req, r, &e);
 }

@@ -13,14 +13,14 @@
 #include "lib/err.h"
 #include "runtime/runtime.h"
 
-#define FS_DEPTH_MAX 6   /* components of a path */
+#define FS_DEPTH_MAX 6          /* components of a path */
 #define FS_DOC_MAX   (1u << 20) /* bytes of a document or a call's question */
 
 enum fs_kind {
 	FS_DIR,      /* children are rows below it, or `objects` */
 	FS_RENDERED, /* read callback renders it when looked up; true size; snapshot per open */
 	FS_LOG,      /* backed by an append-only file on disk: `file` gives its path */
-	FS_VALUE,    /* rendered, and a write of a whole text (one value) sets it */
+	FS_VALUE,    /* rendered, and one line written sets it */
 	FS_LINES,    /* each complete line written is a command; reads are empty or rendered */
 	FS_STORE,    /* a document: gathered, checked, committed whole (a spec) */
 	FS_CALL,     /* write a question, read its answer */
@@ -33,30 +33,35 @@ struct fs_ctx { /* who asks about what; valid during the call */
 	struct runtime *rt;
 	struct actor who;
 	const struct fs_node *node;
-	struct agent *agent;   /* bound by {agent}, else NULL */
-	struct run *run;       /* bound by {run}, else NULL */
-	const char *name;      /* the last component's name: "memory_mb", a call's NAME ... */
+	struct agent *agent; /* bound by {agent}, else NULL */
+	struct run *run;     /* bound by {run}, else NULL */
+	const char *name;    /* the last component's name: "memory_mb", a call's NAME ... */
 	struct tree *tree;
 };
 
 struct fs_node {
-	const char *path;   /* "agents/{agent}/status"; the root is "" */
-	mode_t mode;        /* permission bits; the owner is the agent's, or root */
+	const char *path; /* "agents/{agent}/status"; the root is "" */
+	mode_t mode;      /* permission bits; the owner is the agent's, or root */
 	enum fs_kind kind;
 	const char *action; /* what policy is asked: "agent.read" */
 	/* RENDERED VALUE LINES: the text now. Memory only, starts no work. 0 or -errno. */
 	int (*read)(const struct fs_ctx *c, struct buf *out, struct err *e);
-	/* VALUE (whole text), LINES (one line without '\n'): done is called once when durable. */
+	/* VALUE, LINES: one line without its '\n'; done is called once when durable. */
 	int (*write)(const struct fs_ctx *c, const char *data, size_t len, struct runtime_done done,
 		     struct err *e);
-	/* LINES, VALUE: is this text right so far? Called in write(2), so that echo fails. May be NULL. */
+	/* The same line: is it right? Called before anything is done, so that a write with a wrong line does
+	 * nothing, and for a VALUE that has no '\n' yet. May be NULL. */
 	int (*check)(const struct fs_ctx *c, const char *data, size_t len, struct err *e);
 	/* CALL: the answer to a question, at once. NULL: the question becomes a run of the agent. */
-	int (*ask)(const struct fs_ctx *c, const char *q, size_t len, struct buf *out, struct err *e);
+	int (*ask)(const struct fs_ctx *c, const char *q, size_t len, struct buf *out,
+		   struct err *e);
 	/* Last component "{key}": the names it stands for, NULL-ended. */
 	const char *const *keys;
+	/* The text is the same for as long as the daemon lives. */
+	bool fixed;
 	/* LOG: the file behind it; while there is none, `read` gives its beginning. */
 	int (*file)(const struct fs_ctx *c, char *out, size_t cap, struct err *e);
 	const char *doc; /* one line: README and docs/TREE.md */
 };
-extern const struct fs_node *const fs_tables[]; /* NULL-ended list of row arrays, each ended by .path NULL */
+extern const struct fs_node
+	*const fs_tables[]; /* NULL-ended list of row arrays, each ended by .path NULL */

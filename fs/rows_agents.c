@@ -25,8 +25,8 @@ READ(events_head, agent_render_head(c->rt, c->agent, AGENT_EVENTS, out))
 READ(run_status_read, run_render_status(c->rt, c->run, out))
 READ(run_usage_read, run_render_usage(c->rt, c->run, out))
 
-static int ctl_write(const struct fs_ctx *c, const char *data, size_t len,
-		     struct runtime_done done, struct err *e)
+static int ctl_write(const struct fs_ctx *c, const char *data, size_t len, struct runtime_done done,
+		     struct err *e)
 {
 	return agent_ctl(c->rt, &c->who, c->agent, data, len, done, e);
 }
@@ -47,6 +47,18 @@ static int limit_write(const struct fs_ctx *c, const char *data, size_t len,
 	memcpy(text, data, len);
 	text[len] = 0;
 	return agent_set_limit(c->rt, &c->who, c->agent, c->name, text, done, e);
+}
+
+static int limit_check(const struct fs_ctx *c, const char *data, size_t len, struct err *e)
+{
+	struct agent_limits trial = {0};
+	char text[64];
+	if (len >= sizeof text)
+		return err_set(e, ERR_RESOURCE_LIMIT, "a limit has at most %zu characters",
+			       sizeof text - 1);
+	memcpy(text, data, len);
+	text[len] = 0;
+	return agent_limit_set(&trial, c->name, text, e);
 }
 
 /* The same parser as for a spec, nothing created. The name of the file decides the format, and a
@@ -94,6 +106,7 @@ RUN_FILE(run_stderr_file, RUN_STDERR)
 
 #define A "agents/{agent}/"
 extern const struct fs_node fs_nodes_agents[];
+/* clang-format off */
 const struct fs_node fs_nodes_agents[] = {
 	{.path = "agents/{spec}", .mode = 0644, .kind = FS_STORE, .action = "agent.create",
 	 .doc = "a spec (.yaml .yml .json .toml): writing it makes or changes the agent, rm deletes it"},
@@ -134,7 +147,7 @@ const struct fs_node fs_nodes_agents[] = {
 	 .file = events_file, .read = events_head, .doc = "the events about it, one JSON object per line"},
 	{.path = A "limits", .mode = 0755, .kind = FS_DIR, .doc = "its limits, one value per file"},
 	{.path = A "limits/{key}", .mode = 0644, .kind = FS_VALUE, .action = "agent.control",
-	 .keys = agent_limit_keys, .read = limit_read, .write = limit_write,
+	 .keys = agent_limit_keys, .read = limit_read, .write = limit_write, .check = limit_check,
 	 .doc = "one limit; write a new value to change it"},
 	{.path = A "usage", .mode = 0755, .kind = FS_DIR, .doc = "what it uses, measured"},
 	{.path = A "usage/{key}", .mode = 0444, .kind = FS_RENDERED, .action = "agent.read",
@@ -153,3 +166,4 @@ const struct fs_node fs_nodes_agents[] = {
 	 .read = run_usage_read, .doc = "what it used"},
 	{.path = NULL},
 };
+/* clang-format on */

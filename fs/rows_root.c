@@ -42,8 +42,8 @@ static int config_read(const struct fs_ctx *c, struct buf *out, struct err *e)
 	return config_render(runtime_config(c->rt), out);
 }
 
-static int ctl_write(const struct fs_ctx *c, const char *data, size_t len,
-		     struct runtime_done done, struct err *e)
+static int ctl_write(const struct fs_ctx *c, const char *data, size_t len, struct runtime_done done,
+		     struct err *e)
 {
 	return runtime_ctl(c->rt, &c->who, data, len, done, e);
 }
@@ -72,13 +72,14 @@ static int tiers_read(const struct fs_ctx *c, struct buf *out, struct err *e)
 	return runtime_render_tiers(c->rt, out);
 }
 
+/* clang-format off */
 const struct fs_node fs_nodes_root[] = {
 	{.path = "README", .mode = 0444, .kind = FS_RENDERED, .action = "tree.read",
-	 .read = readme_read, .doc = "what the files here are"},
+	 .read = readme_read, .fixed = true, .doc = "what the files here are"},
 	{.path = "status", .mode = 0444, .kind = FS_RENDERED, .action = "tree.read",
 	 .read = status_read, .doc = "the daemon: key value lines, and what of the limits is enforced"},
 	{.path = "version", .mode = 0444, .kind = FS_RENDERED, .action = "tree.read",
-	 .read = version_read, .doc = "name and version"},
+	 .read = version_read, .fixed = true, .doc = "name and version"},
 	{.path = "health", .mode = 0444, .kind = FS_RENDERED, .action = "tree.read",
 	 .read = health_read, .doc = "ok, or what is wrong"},
 	{.path = "metrics", .mode = 0444, .kind = FS_RENDERED, .action = "tree.read",
@@ -86,7 +87,7 @@ const struct fs_node fs_nodes_root[] = {
 	{.path = "config", .mode = 0444, .kind = FS_RENDERED, .action = "config.read",
 	 .read = config_read, .doc = "every setting, its effective value and where it came from"},
 	{.path = "ctl", .mode = 0200, .kind = FS_LINES, .action = "daemon.control",
-	 .write = ctl_write, .check = ctl_check, .doc = "one command per line: stop, log LEVEL"},
+	 .write = ctl_write, .check = ctl_check, .doc = "one command per line: stop, reload, log LEVEL"},
 	{.path = "events", .mode = 0444, .kind = FS_LOG, .action = "events.read",
 	 .file = events_file, .doc = "everything that happens, one JSON object per line; tail -f works"},
 	{.path = "errors", .mode = 0444, .kind = FS_RENDERED, .action = "tree.read",
@@ -101,6 +102,7 @@ const struct fs_node fs_nodes_root[] = {
 	 .read = tiers_read, .doc = "which tiers can be had here, and why the others cannot"},
 	{.path = NULL},
 };
+/* clang-format on */
 
 extern const struct fs_node fs_nodes_agents[];
 const struct fs_node *const fs_tables[] = {fs_nodes_root, fs_nodes_agents, NULL};
@@ -109,13 +111,12 @@ const struct fs_node *const fs_tables[] = {fs_nodes_root, fs_nodes_agents, NULL}
 
 int tree_render_readme(struct buf *out)
 {
-	buf_adds(out,
-		 "Symbi: agents on this machine, as files.\n\n"
-		 "  create   cp spec.yaml agents/NAME.yaml    (a refused text: cat errors)\n"
-		 "  ask      echo QUESTION > agents/NAME/run; cat agents/NAME/run\n"
-		 "  control  echo stop > agents/NAME/ctl\n"
-		 "  watch    tail -f events\n"
-		 "  delete   rm agents/NAME.yaml\n\n");
+	buf_adds(out, "Symbi: agents on this machine, as files.\n\n"
+		      "  create   cp spec.yaml agents/NAME.yaml    (a refused text: cat errors)\n"
+		      "  ask      echo QUESTION > agents/NAME/run; cat agents/NAME/run\n"
+		      "  control  echo stop > agents/NAME/ctl\n"
+		      "  watch    tail -f events\n"
+		      "  delete   rm agents/NAME.yaml\n\n");
 	for (const struct fs_node *const *table = fs_tables; *table; table++)
 		for (const struct fs_node *n = *table; n->path; n++)
 			buf_printf(out, "  %-28s %s\n", n->path, n->doc);
@@ -130,8 +131,10 @@ static const char *const kind_names[] = {
 
 int tree_render_doc(struct buf *out)
 {
-	buf_adds(out, "# The tree\n\nPrinted by `symbid --print-tree` from the rows in `fs/rows_*.c`.\n\n"
-		      "| path | mode | kind | action | what it is |\n|-|-|-|-|-|\n");
+	buf_adds(
+		out,
+		"# The tree\n\nPrinted by `symbid --print-tree` from the rows in `fs/rows_*.c`.\n\n"
+		"| path | mode | kind | action | what it is |\n|-|-|-|-|-|\n");
 	for (const struct fs_node *const *table = fs_tables; *table; table++)
 		for (const struct fs_node *n = *table; n->path; n++)
 			buf_printf(out, "| `%s` | %04o | %s | %s | %s |\n", n->path, n->mode,

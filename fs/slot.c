@@ -1,172 +1,281 @@
 /* SPDX-License-Identifier: MIT */
-/* slot.c - whose answer is whose: an answer is filed under the asking process and its parent, or
- * under a name in run.d; a reader looks under itself, its parent and its grandparent, never
- * elsewhere. L3; loop thread only. */
+/* slot.c - whose answer is whose: an answer is filed under the asking process and its parent, or under a
+ * name in run.d; a reader looks under itself, its parent and its grandparent, never elsewhere. Bounded
+ * per user: the answer that was used the longest ago goes first. L3; loop thread only. */
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "fs/caller.h"
 #include "fs/tree_i.h"
+#include "lib/mem.h"
 #include "lib/parse.h"
 
-/* Parent and start time (clock ticks since boot) of a process; false when it is not visible. */
-static bool process_of(pid_t pid, pid_t *ret_parent, uint64_t *ret_start)
+/* ---- users ---- */
+
+struct user *user_of(struct tree *t, uid_t uid)
 {
-	char path[32], line[512];
-	if (pid <= 0)
-		return false;
-	snprintf(path, sizeof path, "/proc/%d/stat", pid);
-	FILE *f = fopen(path, "re");
-	if (!f)
-		return false;
-	size_t n = fread(line, 1, sizeof line - 1, f);
-	fclose(f);
-	line[n] = 0;
-	const char *p = strrchr(line, ')'); /* the name may hold anything */
-	int parent;
-	unsigned long long start;
-	if (!p || sscanf(p + 1,
-			 " %*c %d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d "
-			 "%*d %llu",
-			 &parent, &start) != 2)
-		return false;
-	*ret_parent = parent;
-	*ret_start = start;
-	return true;
+	struct index_link *l = index_find(&t->users, uid);
+	if (l)
+		return container_of(l, struct user, link);
+	struct user *u = calloc(1, sizeof *u);
+	if (!u || index_add(&t->users, &u->link, uid) < 0) {
+		free(u);
+		return NULL;
+	}
+	u->uid = uid;
+	return u;
+}
+
+void users_free(struct tree *t)
+{
+	for (size_t i = 0; i < t->users.cap; i++)
+		while (t->users.buckets[i]) {
+			struct index_link *l = t->users.buckets[i];
+			struct user *u = container_of(l, struct user, link);
+			while (u->oldest)
+				slot_drop(t, u->oldest);
+			index_del(&t->users, l);
+			free(u);
+		}
+	index_done(&t->users);
+}
+
+static void list_remove(struct slot *s)
+{
+	struct user *u = s->user;
+	*(s->older ? &s->older->newer : &u->oldest) = s->newer;
+	*(s->newer ? &s->newer->older : &u->newest) = s->older;
+}
+
+static void list_append(struct slot *s)
+{
+	struct user *u = s->user;
+	s->newer = NULL;
+	s->older = u->newest;
+	*(u->newest ? &u->newest->newer : &u->oldest) = s;
+	u->newest = s;
+}
+
+/* ---- one slot ---- */
+
+uint32_t slot_id(const struct slot *s)
+{
+	return (uint32_t)(s->st.seq & 0xffffff);
 }
 
 struct slot *slot_by_id(struct tree *t, uint32_t id)
 {
-	for (struct slot *s = t->slots; s; s = s->next)
-		if (s->id == id)
+	struct index_link *l = index_find(&t->slots_by_id, id);
+	return l ? container_of(l, struct slot, by_id) : NULL;
+}
+
+static uint64_t key_of(const struct slot_state *k)
+{
+	uint64_t place = hash_pair((uint64_t)k->row << 32 | k->serial, k->uid);
+	return k->pid ? hash_pair(place, (uint64_t)k->pid) : hash_text(place, k->name);
+}
+
+static bool same_key(const struct slot_state *a, const struct slot_state *b)
+{
+	return a->row == b->row && a->serial == b->serial && a->uid == b->uid && a->pid == b->pid &&
+	       !a->unnamed && strcmp(a->name, b->name) == 0;
+}
+
+static struct slot *find(struct tree *t, const struct slot_state *key)
+{
+	for (struct index_link *l = index_find(&t->slots_by_key, key_of(key)); l;
+	     l = index_again(l)) {
+		struct slot *s = container_of(l, struct slot, by_key);
+		if (same_key(&s->st, key))
 			return s;
+	}
 	return NULL;
 }
 
-void slot_set_answer(struct slot *s, struct answer *a)
+void slot_keep(struct tree *t, const struct slot *s)
 {
-	answer_ref(a);
-	answer_unref(s->answer);
-	s->answer = a;
-	s->used_ms = clock_wall_ms();
+	keep_state(t->keep, KEEP_SLOT, s->st.seq, &s->st, sizeof s->st);
 }
 
 void slot_drop(struct tree *t, struct slot *s)
 {
-	struct slot **at = &t->slots;
-	while (*at && *at != s)
-		at = &(*at)->next;
-	if (*at)
-		*at = s->next;
-	t->slot_count--;
-	answer_unref(s->answer);
-	free(s->name);
+	list_remove(s);
+	s->user->slots--;
+	s->user->answer_bytes -= s->answer ? s->answer->len : 0;
+	index_del(&t->slots_by_key, &s->by_key);
+	if (!s->st.pid) {
+		index_del(&t->slots_by_id, &s->by_id);
+		*(s->prev ? &s->prev->next : &t->named) = s->next;
+		*(s->next ? &s->next->prev : &t->named_last) = s->prev;
+	}
+	keep_gone(t->keep, KEEP_SLOT, s->st.seq);
+	answer_unref(t, s->answer);
 	free(s);
 }
 
-static void slots_expire(struct tree *t)
+/* Room for one more of this user. */
+static void make_room(struct tree *t, struct user *u)
 {
-	uint64_t now = clock_wall_ms();
-	uint64_t age = t->slot_count < SLOTS_MAX / 2 ? SCRATCH_AGE_MS : SCRATCH_AGE_MS / 20;
-	for (struct slot *s = t->slots, *next; s; s = next) {
-		next = s->next;
-		bool empty = !s->answer && now - s->used_ms > 2000;
-		if (s->opens == 0 && (empty || (now - s->used_ms > age &&
-						(!s->answer || answer_ready(s->answer)))))
+	struct slot *s = u->oldest;
+	while (s && (u->slots >= SLOTS_PER_UID || u->answer_bytes > ANSWER_BYTES_PER_UID)) {
+		struct slot *next = s->newer;
+		if (s->opens == 0)
 			slot_drop(t, s);
+		s = next;
 	}
 }
 
-static struct slot *slot_new(struct tree *t, uid_t uid, uint32_t serial)
+static struct slot *enter(struct tree *t, const struct slot_state *st)
 {
-	if (t->slot_count % 64 == 63)
-		slots_expire(t);
-	if (t->slot_count >= SLOTS_MAX)
-		return NULL;
-	struct slot *s = calloc(1, sizeof *s);
+	struct user *u = user_of(t, st->uid);
+	struct slot *s = u ? calloc(1, sizeof *s) : NULL;
 	if (!s)
 		return NULL;
-	t->next_slot = (t->next_slot + 1) & 0xffffff;
-	s->id = t->next_slot ? t->next_slot : ++t->next_slot;
-	s->uid = uid;
-	s->serial = serial;
-	s->used_ms = clock_wall_ms();
-	s->next = t->slots;
-	t->slots = s;
-	t->slot_count++;
+	make_room(t, u);
+	s->st = *st;
+	s->user = u;
+	if (u->slots >= SLOTS_PER_UID || index_add(&t->slots_by_key, &s->by_key, key_of(st)) < 0) {
+		free(s);
+		return NULL;
+	}
+	if (!st->pid && index_add(&t->slots_by_id, &s->by_id, slot_id(s)) < 0) {
+		index_del(&t->slots_by_key, &s->by_key);
+		free(s);
+		return NULL;
+	}
+	if (!st->pid) {
+		s->prev = t->named_last;
+		*(s->prev ? &s->prev->next : &t->named) = s;
+		t->named_last = s;
+	}
+	u->slots++;
+	list_append(s);
 	return s;
 }
 
-static struct slot *slot_of_process(struct tree *t, uid_t uid, uint32_t serial, pid_t pid,
-				    uint64_t start)
+static struct slot *slot_new(struct tree *t, struct slot_state *st)
 {
-	for (struct slot *s = t->slots; s; s = s->next)
-		if (s->pid == pid && s->serial == serial && s->uid == uid && !s->name &&
-		    s->start_time == start)
-			return s;
+	do
+		st->seq = t->next_seq++;
+	while ((st->seq & 0xffffff) == 0 || slot_by_id(t, (uint32_t)(st->seq & 0xffffff)));
+	struct slot *s = enter(t, st);
+	if (s)
+		slot_keep(t, s);
+	return s;
+}
+
+int slot_restore(struct tree *t, const struct slot_state *st, struct answer *a)
+{
+	struct slot *s = enter(t, st);
+	if (!s)
+		return -ENOMEM;
+	s->answer = answer_ref(a);
+	s->user->answer_bytes += a ? a->len : 0;
+	return 0;
+}
+
+void slot_set_answer(struct tree *t, struct slot *s, struct answer *a)
+{
+	s->user->answer_bytes += a ? a->len : 0;
+	s->user->answer_bytes -= s->answer ? s->answer->len : 0;
+	answer_ref(a);
+	answer_unref(t, s->answer);
+	s->answer = a;
+	s->st.answer = a ? a->id : 0;
+	list_remove(s);
+	list_append(s);
+	slot_keep(t, s);
+}
+
+void slot_unname(struct tree *t, struct slot *s)
+{
+	if (s->opens == 0) {
+		slot_drop(t, s);
+		return;
+	}
+	s->st.unnamed = true;
+	slot_keep(t, s);
+}
+
+void slot_closed(struct tree *t, struct slot *s)
+{
+	if (--s->opens == 0 && s->st.unnamed)
+		slot_drop(t, s);
+}
+
+/* ---- by process ---- */
+
+static struct slot_state key_at(const struct actor *who, const struct place *p, pid_t pid,
+				uint64_t start)
+{
+	return (struct slot_state){.row = p->row->id,
+				   .serial = p->serial,
+				   .uid = who->uid,
+				   .pid = pid,
+				   .start = start};
+}
+
+struct answer *slot_answer(struct tree *t, const struct actor *who, const struct place *p)
+{
+	struct caller c = {.parent = who->pid};
+	for (int generation = 0; generation < 3 && c.parent > 0; generation++) {
+		struct slot_state key = key_at(who, p, c.parent, 0);
+		struct slot *s = generation ? find(t, &key) : NULL;
+		if (generation == 2 && !s) /* nothing to be verified there */
+			return NULL;
+		if (!caller_of(c.parent, &c))
+			return NULL;
+		if (generation == 0) { /* a thread's process */
+			key.pid = c.pid;
+			s = find(t, &key);
+		}
+		if (s && s->st.start == c.start && s->answer)
+			return s->answer;
+	}
 	return NULL;
 }
 
-static struct slot *slot_of_process_make(struct tree *t, uid_t uid, uint32_t serial, pid_t pid,
-					 uint64_t start)
+static void file_under(struct tree *t, const struct actor *who, const struct place *p,
+		       const struct caller *c, struct answer *a)
 {
-	struct slot *s = slot_of_process(t, uid, serial, pid, start);
-	if (!s && (s = slot_new(t, uid, serial))) {
-		s->pid = pid;
-		s->start_time = start;
+	struct slot_state key = key_at(who, p, c->pid, c->start);
+	struct slot *s = find(t, &key);
+	if (s && s->st.start != c->start) { /* the pid was used before */
+		slot_drop(t, s);
+		s = NULL;
 	}
-	return s;
+	if (s || (s = slot_new(t, &key)))
+		slot_set_answer(t, s, a);
 }
 
-struct slot *slot_for_reader(struct tree *t, const struct actor *who, uint32_t serial)
+void slot_file_answer(struct tree *t, const struct actor *who, const struct place *p,
+		      struct answer *a)
 {
-	pid_t pid = who->pid, parent;
-	uint64_t start, own_start = 0;
-	for (int generation = 0; generation < 3 && process_of(pid, &parent, &start); generation++) {
-		struct slot *s = slot_of_process(t, who->uid, serial, pid, start);
-		if (s && s->answer)
-			return s;
-		if (generation == 0)
-			own_start = start;
-		pid = parent;
-	}
-	return slot_of_process_make(t, who->uid, serial, who->pid, own_start);
+	struct caller c, parent;
+	if (!caller_of(who->pid, &c))
+		return;
+	file_under(t, who, p, &c, a);
+	if (caller_of(c.parent, &parent))
+		file_under(t, who, p, &parent, a);
 }
 
-void slot_file_answer(struct tree *t, const struct actor *who, uint32_t serial, struct answer *a)
-{
-	pid_t pid = who->pid, parent;
-	uint64_t start;
-	for (int generation = 0; generation < 2 && process_of(pid, &parent, &start); generation++) {
-		struct slot *s = slot_of_process_make(t, who->uid, serial, pid, start);
-		if (s)
-			slot_set_answer(s, a);
-		pid = parent;
-	}
-}
+/* ---- by name ---- */
 
-struct slot *slot_by_name(struct tree *t, const struct actor *who, uint32_t serial,
+struct slot *slot_by_name(struct tree *t, const struct actor *who, const struct place *p,
 			  const char *name, bool make, struct err *e)
 {
-	for (struct slot *s = t->slots; s; s = s->next)
-		if (s->name && s->serial == serial && s->uid == who->uid &&
-		    strcmp(s->name, name) == 0)
-			return s;
-	if (!make)
-		return NULL;
-	if (!name_ok(name, strlen(name))) {
+	struct slot_state key = key_at(who, p, 0, 0);
+	size_t len = strlen(name);
+	if (!name_ok(name, len)) {
 		err_set(e, ERR_FS_INVALID,
 			"'%s' is not a name for an exchange; use letters, digits, '.', '_' and '-'",
 			name);
 		return NULL;
 	}
-	struct slot *s = slot_new(t, who->uid, serial);
-	if (s && !(s->name = strdup(name))) {
-		slot_drop(t, s);
-		s = NULL;
-	}
-	if (!s)
+	memcpy(key.name, name, len + 1);
+	struct slot *s = find(t, &key);
+	if (!s && make && !(s = slot_new(t, &key)))
 		err_set(e, ERR_FS_SCRATCH, "too many exchanges; remove some from run.d");
 	return s;
 }

@@ -2,7 +2,9 @@
 /* stat.c - lookup and getattr that wait a little for an answer that is being made, so that readers
  * which trust a file's size (busybox cat, sendfile) see the true one. L3; loop thread only. */
 #include <errno.h>
+#include <limits.h>
 #include <stddef.h>
+#include <string.h>
 
 #include "fs/tree_i.h"
 #include "lib/mem.h"
@@ -13,6 +15,7 @@ struct held { /* a stat that waits for a run or for its time limit */
 	struct fs_req *req;
 	struct tree *t;
 	struct place place;
+	struct answer *answer; /* owned reference */
 };
 
 static void held_closed(uv_handle_t *timer)
@@ -20,18 +23,27 @@ static void held_closed(uv_handle_t *timer)
 	free(timer->data);
 }
 
-static void held_end(struct held *h, bool cancelled)
+static void stat_reply(struct tree *t, struct fs_req *req, const struct place *p,
+		       const struct answer *a)
 {
-	struct fs_req *req = h->req;
 	struct err e = {0};
-	run_wait_cancel(&h->waiter);
-	uv_timer_stop(&h->timer);
-	int r = cancelled ? -EINTR : place_attr(h->t, &h->place, &req->who, &req->attr, &e);
-	uv_close((uv_handle_t *)&h->timer, held_closed);
+	int r = place_attr_short(t, p, &req->who, &req->attr, &e);
+	req->attr.size = a ? answer_size(t, a) : 0;
 	if (r < 0)
 		req_fail(req, r, &e);
 	else
 		req_ok(req, 0);
+}
+
+static void held_end(struct held *h, bool cancelled)
+{
+	run_wait_cancel(&h->waiter);
+	uv_close((uv_handle_t *)&h->timer, held_closed);
+	if (cancelled)
+		req_fail(h->req, -EINTR, NULL);
+	else
+		stat_reply(h->t, h->req, &h->place, h->answer);
+	answer_unref(h->t, h->answer);
 }
 
 static void held_answer(struct run_waiter *w, struct run *r)
@@ -50,32 +62,60 @@ static void held_cancel(struct fs_req *req)
 	held_end(req->op, true);
 }
 
-void tree_stat(struct tree *t, struct fs_req *req, fs_id id, const char *name)
+static void hold(struct tree *t, struct fs_req *req, const struct place *p, struct answer *a)
 {
-	struct err e = {0};
-	struct place p;
-	int r = place_of(t, id, &p, &e);
-	if (r == 0 && name) {
-		struct place dir = p;
-		r = place_child(t, &req->who, &dir, name, &p, &e);
-	}
-	if (r == 0)
-		r = place_attr(t, &p, &req->who, &req->attr, &e);
-	if (r < 0) {
-		req_fail(req, r, &e);
-		return;
-	}
-	struct slot *s = req->attr.kind == FS_CALL ? slot_by_id(t, p.sub) : NULL;
-	struct held *h = s && s->answer && !answer_ready(s->answer) ? calloc(1, sizeof *h) : NULL;
+	struct held *h = calloc(1, sizeof *h);
 	if (!h) {
-		req_ok(req, 0);
+		req_fail(req, -ENOMEM, NULL);
 		return;
 	}
-	*h = (struct held){.waiter = {.fn = held_answer}, .req = req, .t = t, .place = p};
+	*h = (struct held){.waiter = {.fn = held_answer},
+			   .req = req,
+			   .t = t,
+			   .place = *p,
+			   .answer = answer_ref(a)};
 	uv_timer_init(&runtime_loop(t->rt)->uv, &h->timer);
 	h->timer.data = h;
 	req->op = h;
 	req->cancel = held_cancel;
-	uv_timer_start(&h->timer, held_timeout, SLOT_HOLD_MS, 0);
-	run_wait(s->answer->run, &h->waiter);
+	uv_timer_start(&h->timer, held_timeout, STAT_HOLD_MS, 0);
+	run_wait(a->run, &h->waiter);
+}
+
+void tree_stat(struct tree *t, struct fs_req *req, fs_id id, const char *name)
+{
+	struct err e = {0};
+	struct place p, dir;
+	int r = place_of(t, id, &p, &e);
+	if (r == 0 && name) {
+		dir = p;
+		r = place_child(t, &req->who, &dir, name, &p, &e);
+	}
+	if (r == 0 && row_kind(p.row) == FS_CALL) {
+		struct answer *a = place_answer(t, &p, &req->who);
+		if (a && !answer_ready(a))
+			hold(t, req, &p, a);
+		else
+			stat_reply(t, req, &p, a);
+		return;
+	}
+	if (r == 0)
+		r = place_attr(t, &p, &req->who, &req->attr, &e);
+	if (r < 0)
+		req_fail(req, r, &e);
+	else
+		req_ok(req, 0);
+}
+
+void tree_statfs(struct tree *t, struct statvfs *ret)
+{
+	char path[PATH_MAX];
+	*ret = (struct statvfs){.f_bsize = 4096, .f_frsize = 4096};
+	if (runtime_events_path(t->rt, path, sizeof path) == 0 && strrchr(path, '/')) {
+		*strrchr(path, '/') = 0;
+		statvfs(path, ret);
+	}
+	ret->f_files = agent_count(t->rt);
+	ret->f_ffree = ret->f_favail = 0;
+	ret->f_namemax = 255;
 }

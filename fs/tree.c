@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "fs/caller.h"
+#include "lib/crc32c.h"
 #include "lib/mem.h"
 #include "lib/parse.h"
 
@@ -67,6 +69,20 @@ static int add_node(struct tree *t, const struct fs_node *node, struct err *e)
 	return 0;
 }
 
+/* Which rows have a text whose version is part of the id: those with room for it. A run's number takes
+ * all of the room. */
+static void mark_versions(struct tree *t)
+{
+	for (unsigned i = 1; i <= t->row_count; i++) {
+		struct row *r = &t->rows[i];
+		bool room = r->part == PART_LITERAL || r->part == PART_KEY;
+		for (struct row *up = r; room && up->id != 1; up = &t->rows[up->parent])
+			room = up->part != PART_RUN;
+		r->versioned = room && row_has_text(r) && !r->node->fixed;
+		r->version_shift = r->part == PART_KEY ? 6 : 0;
+	}
+}
+
 static uint8_t row_id_of(struct tree *t, const char *path)
 {
 	for (unsigned i = 1; i <= t->row_count; i++)
@@ -75,33 +91,37 @@ static uint8_t row_id_of(struct tree *t, const char *path)
 	return 0;
 }
 
+static void on_event(struct event_sub *sub, uint64_t seq, const struct agent *about,
+		     const char *line, size_t len);
+
 int tree_new(struct tree **ret, struct runtime *rt, const char *mount, struct err *e)
 {
 	struct tree *t = calloc(1, sizeof *t);
 	if (!t || !(t->mount = strdup(mount ? mount : "")) || !row_add(t, NULL, "")) {
-		tree_free(t);
+		free(t);
 		return err_set(e, ERR_SYS_MEMORY, "no memory for the tree");
 	}
 	t->rt = rt;
-	t->boot_ms = clock_wall_ms();
+	t->boot_ms = t->agents_changed_ms = clock_wall_ms();
+	t->docs_end = &t->docs;
+	t->next_seq = 1;
 	for (int i = 0; i < RENDER_CACHE; i++)
 		buf_init(&t->cache[i].text, RENDER_MAX);
-	for (const struct fs_node *const *table = fs_tables; *table; table++)
-		for (const struct fs_node *node = *table; node->path; node++) {
-			int r = add_node(t, node, e);
-			if (r < 0) {
-				tree_free(t);
-				return r;
-			}
-		}
+	int r = 0;
+	for (const struct fs_node *const *table = fs_tables; r == 0 && *table; table++)
+		for (const struct fs_node *node = *table; r == 0 && node->path; node++)
+			r = add_node(t, node, e);
+	mark_versions(t);
 	t->spec_row = row_id_of(t, "agents/{spec}");
 	t->agents_row = t->rows[t->spec_row].parent;
-	t->call_row = row_id_of(t, "agents/{agent}/run");
-	t->agent_row = t->rows[t->call_row].parent;
-	t->named_row = row_id_of(t, "agents/{agent}/run.d/{call}");
-	/* Ids of documents and slots begin at the clock: an id that a worker gave out before it was
-	 * killed means nothing to the next one, instead of something else. */
-	t->next_doc = t->next_slot = (uint32_t)(clock_wall_ms() / 16) & 0xffffff;
+	t->agent_row = row_id_of(t, "agents/{agent}");
+	t->sub.fn = on_event;
+	t->event_seq = stream_last_seq(t);
+	event_subscribe(rt, &t->sub);
+	if (r < 0) {
+		tree_free(t);
+		return r;
+	}
 	*ret = t;
 	return 0;
 }
@@ -110,10 +130,17 @@ void tree_free(struct tree *t)
 {
 	if (!t)
 		return;
+	event_unsubscribe(&t->sub);
 	while (t->docs)
 		doc_drop(t, t->docs);
-	while (t->slots)
-		slot_drop(t, t->slots);
+	users_free(t);
+	map_done(&t->docs_by_name);
+	index_done(&t->docs_by_id);
+	index_done(&t->slots_by_key);
+	index_done(&t->slots_by_id);
+	index_done(&t->handles_by_id);
+	index_done(&t->answers);
+	keep_close(t->keep);
 	for (int i = 0; i < RENDER_CACHE; i++)
 		buf_done(&t->cache[i].text);
 	for (unsigned i = 1; i <= t->row_count; i++)
@@ -127,10 +154,69 @@ struct runtime *tree_runtime(struct tree *t)
 	return t->rt;
 }
 
-void tree_on_stale(struct tree *t, void (*fn)(void *arg, uint64_t dir, const char *name), void *arg)
+/* ---- what a kernel has to be told ---- */
+
+void tree_on_stale(struct tree *t, void (*fn)(void *arg, fs_id id), void *arg)
 {
 	t->stale = fn;
 	t->stale_arg = arg;
+}
+
+struct place place_agents(struct tree *t)
+{
+	return (struct place){.row = &t->rows[t->agents_row]};
+}
+
+/* Does what a kernel keeps about p depend on what happened? Below a directory that is gone nothing is
+ * found, and a new text concerns the spec alone; mode and owner concern every name that is held. */
+static bool is_concerned(const struct tree *t, const struct row *r, enum stale what)
+{
+	switch (what) {
+	case STALE_GONE: return r->part == PART_SPEC || r->part == PART_AGENT;
+	case STALE_TEXT: return r->part == PART_SPEC;
+	case STALE_OWNER:
+		return r->part == PART_SPEC || r->part == PART_AGENT || r->parent == t->agent_row;
+	}
+	return false;
+}
+
+void tree_agent_stale(struct tree *t, const struct agent *a, enum stale what)
+{
+	for (unsigned i = 1; t->stale && i <= t->row_count; i++) {
+		const struct row *r = &t->rows[i];
+		struct place p = {.row = r, .serial = (uint32_t)agent_serial(a)};
+		if (r->part == PART_AGENT)
+			p.sub = place_sub_of(a);
+		if (is_concerned(t, r, what))
+			t->stale(t->stale_arg, place_id(&p));
+	}
+}
+
+static bool is_type(const char *line, size_t len, const char *type)
+{
+	char key[64];
+	int n = snprintf(key, sizeof key, "\"type\":\"%s\"", type);
+	return memmem(line, len, key, (size_t)n) != NULL;
+}
+
+/* Everything that happens to agents comes by here, whoever asked for it. */
+static void on_event(struct event_sub *sub, uint64_t seq, const struct agent *about,
+		     const char *line, size_t len)
+{
+	struct tree *t = container_of(sub, struct tree, sub);
+	t->changes++;
+	t->event_seq = seq;
+	if (!about)
+		return;
+	bool gone = is_type(line, len, "agent.deleted");
+	if (gone || is_type(line, len, "agent.created") || is_type(line, len, "agent.renamed"))
+		t->agents_changed_ms = clock_wall_ms();
+	if (gone)
+		tree_agent_stale(t, about, STALE_GONE);
+	else if (is_type(line, len, "agent.updated"))
+		tree_agent_stale(t, about, STALE_TEXT);
+	else if (is_type(line, len, "agent.owner"))
+		tree_agent_stale(t, about, STALE_OWNER);
 }
 
 /* ---- ids ---- */
@@ -139,7 +225,8 @@ fs_id place_id(const struct place *p)
 {
 	if (p->row->id == 1)
 		return FS_ROOT_ID;
-	return (uint64_t)p->row->id << 56 | (uint64_t)p->serial << 24 | (p->sub & 0xffffff);
+	uint32_t sub = p->sub | p->version << p->row->version_shift;
+	return (uint64_t)p->row->id << 56 | (uint64_t)p->serial << 24 | (sub & 0xffffff);
 }
 
 int place_of(struct tree *t, fs_id id, struct place *ret, struct err *e)
@@ -147,8 +234,20 @@ int place_of(struct tree *t, fs_id id, struct place *ret, struct err *e)
 	unsigned row = id == FS_ROOT_ID ? 1 : (unsigned)(id >> 56);
 	if (row == 0 || row > t->row_count)
 		return err_set(e, ERR_FS_NOT_FOUND, "no such file");
-	*ret = (struct place){&t->rows[row], id == FS_ROOT_ID ? 0 : (uint32_t)(id >> 24),
-			      id == FS_ROOT_ID ? 0 : (uint32_t)(id & 0xffffff)};
+	*ret = (struct place){.row = &t->rows[row]};
+	if (id == FS_ROOT_ID)
+		return 0;
+	ret->serial = (uint32_t)(id >> 24);
+	ret->sub = (uint32_t)(id & 0xffffff);
+	if (ret->row->versioned) {
+		ret->version = ret->sub >> ret->row->version_shift;
+		ret->sub &= (1u << ret->row->version_shift) - 1;
+	}
+	/* Ids come from outside: a key must be one of the row's. */
+	const struct fs_node *n = ret->row->node;
+	for (uint32_t i = 0; ret->row->part == PART_KEY && i <= ret->sub; i++)
+		if (!n->keys[i])
+			return err_set(e, ERR_FS_NOT_FOUND, "no such file");
 	return 0;
 }
 
@@ -157,20 +256,33 @@ enum fs_kind row_kind(const struct row *r)
 	return r->node ? r->node->kind : FS_DIR;
 }
 
+/* A directory that stands for a name says which in its id: when the agent is renamed the old one is
+ * stale, and a kernel that still has the old name in its cache finds that out. */
+uint32_t place_sub_of(const struct agent *a)
+{
+	const char *name = agent_name(a);
+	uint32_t h = crc32c(name, strlen(name));
+	return (h ^ h >> 24) & 0xffffff;
+}
+
 int place_bind(struct tree *t, const struct place *p, const struct actor *who, struct fs_ctx *ret,
 	       struct err *e)
 {
 	*ret = (struct fs_ctx){.rt = t->rt, .who = *who, .node = p->row->node, .tree = t};
 	if (p->serial) {
 		ret->agent = agent_by_serial(t->rt, p->serial);
+		/* The kernel may still know the name; -ESTALE makes it look the name up again. */
 		if (!ret->agent)
-			return err_set(e, ERR_AGENT_NOT_FOUND, "the agent is gone");
+			return err_sys(e, ERR_AGENT_NOT_FOUND, ESTALE, "the agent is gone");
+		if (p->row->part == PART_AGENT && p->sub != place_sub_of(ret->agent))
+			return err_sys(e, ERR_AGENT_NOT_FOUND, ESTALE,
+				       "the agent has another name");
 	}
 	const struct row *dir = &t->rows[p->row->parent];
 	if (p->row->part == PART_RUN || dir->part == PART_RUN) {
 		ret->run = run_find(t->rt, ret->agent, p->sub);
 		if (!ret->run)
-			return err_set(e, ERR_FS_NOT_FOUND, "run %u is gone", p->sub);
+			return err_sys(e, ERR_FS_NOT_FOUND, ESTALE, "run %u is gone", p->sub);
 	}
 	ret->name = place_name(p);
 	return 0;
@@ -189,29 +301,19 @@ void place_path(struct tree *t, const struct place *p, struct buf *out)
 		return;
 	const struct row *parent = &t->rows[p->row->parent];
 	if (parent->id != 1) {
-		place_path(t, &(struct place){parent, p->serial, p->sub}, out);
+		place_path(t, &(struct place){parent, p->serial, p->sub, 0}, out);
 		buf_adds(out, "/");
 	}
 	struct agent *a = p->serial ? agent_by_serial(t->rt, p->serial) : NULL;
 	struct doc *d = p->row->part == PART_SPEC && !p->serial ? doc_by_id(t, p->sub) : NULL;
 	struct slot *s = p->row->part == PART_CALL ? slot_by_id(t, p->sub) : NULL;
 	switch (p->row->part) {
-	case PART_AGENT:
-		buf_adds(out, a ? agent_name(a) : "?");
-		break;
-	case PART_SPEC:
-		buf_adds(out, a ? agent_file_name(a) : d ? d->name : "?");
-		break;
-	case PART_RUN:
-		buf_printf(out, "%u", p->sub);
-		break;
-	case PART_CALL:
-		buf_adds(out, s && s->name ? s->name : "?");
-		break;
+	case PART_AGENT: buf_adds(out, a ? agent_name(a) : "?"); break;
+	case PART_SPEC: buf_adds(out, a ? agent_file_name(a) : d ? d->st.name : "?"); break;
+	case PART_RUN: buf_printf(out, "%u", p->sub); break;
+	case PART_CALL: buf_adds(out, s ? s->st.name : "?"); break;
 	case PART_KEY:
-	case PART_LITERAL:
-		buf_adds(out, place_name(p));
-		break;
+	case PART_LITERAL: buf_adds(out, place_name(p)); break;
 	}
 }
 
@@ -222,52 +324,67 @@ static int not_found(struct err *e, const char *name)
 	return err_set(e, ERR_FS_NOT_FOUND, "no such file '%s'", name);
 }
 
-/* One child row tried for one name: 0 found, -ENOENT not this row's, or another failure. */
-static int try_child(struct tree *t, const struct actor *who, const struct place *dir,
-		     const struct row *row, const char *name, struct place *ret, struct err *e)
+static int find_spec(struct tree *t, const char *name, struct place *ret)
 {
-	*ret = (struct place){row, dir->serial, dir->sub};
-	size_t len = strlen(name);
+	const char *dot = strrchr(name, '.');
+	struct agent *a = dot ? agent_find(t->rt, name, (size_t)(dot - name)) : NULL;
+	if (a && strcmp(agent_file_name(a), name) == 0) {
+		ret->serial = (uint32_t)agent_serial(a);
+		return 0;
+	}
+	struct doc *d = doc_find(t, name);
+	ret->sub = d ? doc_id(d) : 0;
+	return d ? 0 : -ENOENT;
+}
+
+/* Each caller of a call file has a node of its own, so that none waits behind another's. */
+static uint32_t sub_of_caller(const struct actor *who)
+{
+	struct caller c;
+	return caller_of(who->pid, &c) ? (uint32_t)c.pid & 0xffffff : 0;
+}
+
+/* Below a run everything is named by its number. */
+uint32_t sub_below(const struct place *dir)
+{
+	return dir->row->part == PART_RUN ? dir->sub : 0;
+}
+
+/* One child row tried for one name: 0 found, -ENOENT not this row's. */
+static int try_child(struct tree *t, const struct actor *who, const struct place *dir,
+		     const struct row *row, const char *name, struct place *ret)
+{
+	*ret = (struct place){.row = row, .serial = dir->serial, .sub = sub_below(dir)};
 	struct agent *a;
-	struct doc *d;
+	struct slot *s;
 	uint64_t n;
 	switch (row->part) {
 	case PART_LITERAL:
 		if (strcmp(row->name, name) != 0)
 			return -ENOENT;
-		if (row_kind(row) == FS_CALL) {
-			struct slot *s = slot_for_reader(t, who, dir->serial);
-			if (!s)
-				return err_set(e, ERR_SYS_MEMORY, "too many callers");
-			ret->sub = s->id;
-		}
+		if (row_kind(row) == FS_CALL)
+			ret->sub = sub_of_caller(who);
+		else if (row_kind(row) == FS_SINK) /* a full pipe holds up its own writer only */
+			ret->sub = (uint32_t)who->pid & 0xffffff;
 		return 0;
 	case PART_AGENT:
-		a = agent_find(t->rt, name, len);
-		ret->serial = a ? (uint32_t)agent_serial(a) : 0;
-		return a ? 0 : -ENOENT;
-	case PART_SPEC: {
-		const char *dot = strrchr(name, '.');
-		a = dot ? agent_find(t->rt, name, (size_t)(dot - name)) : NULL;
-		if (a && strcmp(agent_file_name(a), name) == 0) {
-			ret->serial = (uint32_t)agent_serial(a);
-			return 0;
-		}
-		d = doc_find(t, name);
-		ret->sub = d ? d->id : 0;
-		return d ? 0 : -ENOENT;
-	}
+		a = agent_find(t->rt, name, strlen(name));
+		if (!a)
+			return -ENOENT;
+		ret->serial = (uint32_t)agent_serial(a);
+		ret->sub = place_sub_of(a);
+		return 0;
+	case PART_SPEC: return find_spec(t, name, ret);
 	case PART_RUN:
-		if (parse_u64(name, 1, 0xffffff, &n, NULL) < 0 ||
+		if (parse_u64(name, 1, 0xffffff, &n, NULL) < 0 || name[0] == '0' ||
 		    !run_find(t->rt, agent_by_serial(t->rt, dir->serial), (uint32_t)n))
 			return -ENOENT;
 		ret->sub = (uint32_t)n;
 		return 0;
-	case PART_CALL: {
-		struct slot *s = slot_by_name(t, who, dir->serial, name, false, e);
-		ret->sub = s ? s->id : 0;
+	case PART_CALL:
+		s = slot_by_name(t, who, ret, name, false, NULL);
+		ret->sub = s ? slot_id(s) : 0;
 		return s ? 0 : -ENOENT;
-	}
 	case PART_KEY:
 		for (ret->sub = 0; row->node->keys[ret->sub]; ret->sub++)
 			if (strcmp(row->node->keys[ret->sub], name) == 0)
@@ -287,7 +404,7 @@ int place_child(struct tree *t, const struct actor *who, const struct place *dir
 	if (r < 0)
 		return r;
 	for (unsigned i = 0; i < dir->row->children; i++) {
-		r = try_child(t, who, dir, &t->rows[dir->row->child[i]], name, ret, e);
+		r = try_child(t, who, dir, &t->rows[dir->row->child[i]], name, ret);
 		if (r != -ENOENT)
 			return r;
 	}
@@ -310,115 +427,4 @@ int tree_getattr(struct tree *t, const struct actor *who, fs_id id, struct fs_at
 	struct place p;
 	int r = place_of(t, id, &p, e);
 	return r < 0 ? r : place_attr(t, &p, who, ret, e);
-}
-
-/* ---- listing: cookies are (child index << 48 | position within it) + 1 ---- */
-
-struct listing {
-	struct tree *t;
-	const struct actor *who;
-	bool (*fn)(void *, const char *, const struct fs_attr *, uint64_t);
-	void *arg;
-};
-
-static bool list_one(struct listing *l, const struct place *p, const char *name, unsigned i,
-		     uint64_t pos)
-{
-	struct fs_attr a;
-	if (place_attr(l->t, p, l->who, &a, NULL) < 0)
-		return true; /* went away meanwhile */
-	return l->fn(l->arg, name, &a, ((uint64_t)i << 48 | pos) + 1);
-}
-
-static bool list_agents(struct listing *l, const struct row *row, unsigned i, uint64_t after)
-{
-	for (struct agent *a = agent_next(l->t->rt, after); a;
-	     a = agent_next(l->t->rt, agent_serial(a))) {
-		const char *name = row->part == PART_SPEC ? agent_file_name(a) : agent_name(a);
-		struct place p = {row, (uint32_t)agent_serial(a), 0};
-		if (!list_one(l, &p, name, i, agent_serial(a)))
-			return false;
-	}
-	return true;
-}
-
-#define DOCS_FROM (1ull << 40) /* positions of documents, behind every agent's serial */
-
-static bool list_docs(struct listing *l, const struct row *row, unsigned i, uint64_t after)
-{
-	uint64_t n = 0;
-	for (struct doc *d = l->t->docs; d; d = d->next) {
-		if (++n <= (after > DOCS_FROM ? after - DOCS_FROM : 0) || d->committed)
-			continue;
-		struct place p = {row, 0, d->id};
-		if (!list_one(l, &p, d->name, i, DOCS_FROM + n))
-			return false;
-	}
-	return true;
-}
-
-static bool list_row(struct listing *l, const struct place *dir, const struct row *row, unsigned i,
-		     uint64_t after)
-{
-	struct place p = {row, dir->serial, dir->sub};
-	switch (row->part) {
-	case PART_LITERAL:
-		return after >= 1 || list_one(l, &p, row->name, i, 1);
-	case PART_AGENT:
-		return list_agents(l, row, i, after);
-	case PART_SPEC:
-		return (after >= DOCS_FROM || list_agents(l, row, i, after)) &&
-		       list_docs(l, row, i, after);
-	case PART_RUN: {
-		struct agent *a = agent_by_serial(l->t->rt, dir->serial);
-		for (struct run *r = run_next(l->t->rt, a, (uint32_t)after); r;
-		     r = run_next(l->t->rt, a, p.sub)) {
-			char name[16];
-			p.sub = run_number(r);
-			snprintf(name, sizeof name, "%u", p.sub);
-			if (!list_one(l, &p, name, i, p.sub))
-				return false;
-		}
-		return true;
-	}
-	case PART_CALL: {
-		uint64_t n = 0;
-		for (struct slot *s = l->t->slots; s; s = s->next) {
-			if (!s->name || s->serial != dir->serial || s->uid != l->who->uid)
-				continue;
-			p.sub = s->id;
-			if (++n > after && !list_one(l, &p, s->name, i, n))
-				return false;
-		}
-		return true;
-	}
-	case PART_KEY:
-		for (p.sub = (uint32_t)after; row->node->keys[p.sub]; p.sub++)
-			if (!list_one(l, &p, row->node->keys[p.sub], i, p.sub + 1))
-				return false;
-		return true;
-	}
-	return true;
-}
-
-int tree_readdir(struct tree *t, const struct actor *who, fs_id dir, uint64_t after,
-		 bool (*fn)(void *arg, const char *name, const struct fs_attr *a, uint64_t cookie),
-		 void *arg, struct err *e)
-{
-	struct place d;
-	struct fs_ctx bound;
-	int r = place_of(t, dir, &d, e);
-	if (r == 0)
-		r = place_bind(t, &d, who, &bound, e);
-	if (r < 0)
-		return r;
-	if (row_kind(d.row) != FS_DIR)
-		return err_sys(e, ERR_FS_INVALID, ENOTDIR, "not a directory");
-	struct listing l = {t, who, fn, arg};
-	unsigned first = after ? (unsigned)((after - 1) >> 48) : 0;
-	uint64_t pos = after ? (after - 1) & 0xffffffffffffu : 0;
-	for (unsigned i = first; i < d.row->children; i++, pos = 0)
-		if (!list_row(&l, &d, &t->rows[d.row->child[i]], i, pos))
-			break;
-	return 0;
 }

@@ -2,17 +2,23 @@
 /* tree_i.h - what the files of fs/ share and nobody else sees. L3; loop thread only. */
 #pragma once
 
+#include "fs/index.h"
+#include "fs/keep.h"
 #include "fs/tree.h"
 #include "lib/map.h"
+#include "lib/parse.h"
 
-#define ROWS_MAX        255
-#define SLOT_HOLD_MS    2000
-#define SCRATCH_AGE_MS  (10u * 60 * 1000)
-#define SCRATCH_PER_UID 64
-#define SLOTS_MAX       8192
-#define RENDER_MAX      (16u << 20)
-#define RENDER_CACHE    64
-#define STREAM_MAX      (1u << 20)
+#define ROWS_MAX             255
+#define KEYS_MAX             64   /* names that one {key} stands for */
+#define STAT_HOLD_MS         2000 /* a stat waits this long for an answer that is being made */
+#define SCRATCH_AGE_MS       (10u * 60 * 1000)
+#define SCRATCH_PER_UID      64
+#define SLOTS_PER_UID        16384
+#define ANSWER_BYTES_PER_UID (16u << 20) /* of answers that were texts at once */
+#define RENDER_MAX           (16u << 20)
+#define RENDER_CACHE         256
+#define RENDER_REUSE_NS      50000000u /* lookups of one process that follow each other see one text */
+#define STREAM_MAX           (1u << 20)
 
 enum part { PART_LITERAL, PART_AGENT, PART_RUN, PART_CALL, PART_SPEC, PART_KEY };
 
@@ -24,53 +30,84 @@ struct row { /* a row of a table, or a directory that follows from the rows belo
 	uint8_t parent;
 	uint8_t child[64];
 	uint8_t children;
+	/* The id of the file names one text of it, so that a reader keeps the text that it looked up
+	 * while others already get the next one, and the kernel may cache either. */
+	bool versioned;
+	uint8_t version_shift; /* bits of sub below the version */
 };
 
 struct place { /* a decoded node id */
 	const struct row *row;
 	uint32_t serial; /* of the agent; 0 none */
+	/* A run's number, a key, a document, a caller's pid, an exchange, or what place_sub_of says. */
 	uint32_t sub;
+	uint32_t version; /* of a versioned row; 0: whichever is now */
 };
 
-struct rendering { /* a text made at lookup for the open that follows */
-	fs_id id;
+struct rendering {  /* a text made at lookup, for the open that follows */
+	fs_id base; /* the place without a version; 0: none */
+	uid_t uid;
 	pid_t pid;
-	uint64_t at_ns;
+	uint32_t version;
+	uint64_t at_ns, changes;
 	struct buf text;
+};
+
+struct user { /* what one uid holds in the tree's memory */
+	struct index_link link;
+	uid_t uid;
+	unsigned docs, slots;
+	size_t answer_bytes;
+	struct slot *oldest, *newest;
 };
 
 struct doc { /* a document in agents/ that is not an agent: an editor's scratch file, or a new spec
 	      * between its creation and its commit */
+	struct index_link by_id;
 	struct doc *next;
-	uint32_t id;
-	char *name;
-	bool scratch; /* has a life of its own; else it goes with its last open */
-	bool committed;
-	uid_t uid;
-	gid_t gid;
-	mode_t mode;
+	struct user *user;    /* who made it */
+	struct doc_state {    /* plain bytes: kept */
+		uint64_t seq; /* grows with each document; its low 24 bits are in the node id */
+		bool unnamed; /* removed, or its name is an agent's now: goes with its last close */
+		uint32_t serial; /* of the agent that it became; 0: none yet */
+		bool scratch;    /* has a life of its own; else it goes with its last close */
+		uid_t uid;
+		gid_t gid;
+		mode_t mode;
+		uint64_t mtime_ms;
+		char name[256];
+	} st;
 	unsigned opens;
-	uint64_t mtime_ms;
 	struct buf text;
 };
 
 struct answer { /* what a question led to: a run, or a text that was there at once */
+	struct index_link link; /* by id */
 	unsigned refs;
-	struct run *run; /* owned reference, or NULL */
-	char *text;      /* owned, when run is NULL */
+	uint64_t id;
+	uint32_t serial, number; /* of agent and run; number 0: a text */
+	struct run *run; /* owned reference; NULL: a text, or the run is not kept any more */
+	char *text;      /* owned */
 	size_t len;
 };
 
-struct slot { /* where one process, or one name in run.d, finds its answer */
-	struct slot *next;
-	uint32_t id;
-	uint32_t serial;
-	uid_t uid;
-	pid_t pid;           /* 0: by name */
-	uint64_t start_time; /* of the process, against reuse of pids */
-	char *name;
-	struct answer *answer; /* to its last question, or NULL */
-	uint64_t used_ms;
+struct slot { /* where one process, or one name in run.d, finds the answer to its last question */
+	struct index_link by_key, by_id;
+	struct slot *older, *newer; /* of the same user, by use */
+	struct slot *prev, *next;   /* of all with a name, in order of seq */
+	struct user *user;
+	struct slot_state {   /* plain bytes: kept */
+		uint64_t seq; /* low 24 bits: in the node id of a named one */
+		uint8_t row;
+		bool unnamed; /* removed while open */
+		uint32_t serial;
+		uid_t uid;
+		pid_t pid; /* 0: by name */
+		uint64_t start;
+		uint64_t answer; /* id; 0 none */
+		char name[NAME_LEN_MAX + 1];
+	} st;
+	struct answer *answer;
 	unsigned opens;
 };
 
@@ -79,68 +116,37 @@ struct tree {
 	char *mount;
 	struct row rows[ROWS_MAX + 1]; /* [1] is the root; 0 unused */
 	unsigned row_count;
-	uint8_t agents_row, spec_row, doc_row, agent_row, call_row, named_row;
+	uint8_t agents_row, spec_row, agent_row;
 	uint64_t boot_ms;
+	uint64_t agents_changed_ms; /* a name came or went in agents/ */
+	uint64_t changes;           /* grows with everything that may change a text */
 	struct rendering cache[RENDER_CACHE];
-	struct doc *docs;
-	uint32_t next_doc;
-	struct slot *slots;
-	uint32_t next_slot;
-	unsigned slot_count;
-	void (*stale)(void *arg, uint64_t dir, const char *name);
+	struct index users;
+	struct doc *docs, **docs_end; /* in order of seq */
+	struct map docs_by_name;
+	struct index docs_by_id;
+	struct index slots_by_key, slots_by_id;
+	struct slot *named, *named_last;
+	uint64_t next_seq; /* of documents, slots and answers */
+	struct handle *handles;
+	struct index handles_by_id;
+	struct index answers;
+	struct keep *keep;
+	struct event_sub sub;
+	uint64_t event_seq; /* of the newest event */
+	void (*stale)(void *arg, fs_id id);
 	void *stale_arg;
 };
 
-struct handle {
-	struct tree *t;
-	struct place at;
-	fs_id id;
-	struct actor who;
-	int flags;
-	const struct handle_ops *ops;
-	struct buf in;      /* what was written and not committed; a store document's whole text */
-	struct buf snap;    /* what reads are served from */
-	bool have_snap;
-	bool dirty;
-	int fd;             /* FS_LOG */
-	struct doc *doc;    /* FS_STORE: scratch or new */
-	struct err refused; /* FS_STORE: why a write was refused; code ERR_NONE: none was */
-	/* FS_CALL */
-	struct answer *answer;
-	uint64_t end_of_write, base;
-	bool base_set;
-	struct run_waiter poll_waiter;
-	bool polling;
-	/* FS_STREAM */
-	struct event_sub sub;
-	enum agent_state seen;
-	bool answered;
-	void (*wake)(void *arg);
-	void *wake_arg;
-	struct stream_read *readers;
-	struct buf queue; /* lines that no read took yet */
-	bool lost;        /* the queue was full: lines were dropped */
-};
-
-struct handle_ops {
-	int (*open)(struct handle *h, struct err *e);
-	void (*read)(struct handle *h, struct fs_req *req, uint64_t off, size_t size, bool nonblock);
-	void (*write)(struct handle *h, struct fs_req *req, uint64_t off, const char *data,
-		      size_t len, bool nonblock);
-	void (*flush)(struct handle *h, struct fs_req *req);
-	void (*release)(struct handle *h);
-	unsigned (*poll)(struct handle *h);
-};
-extern const struct handle_ops handle_text_ops, handle_log_ops, handle_store_ops, handle_call_ops,
-	handle_stream_ops, handle_sink_ops;
-
-/* ids */
+/* ---- ids and places (tree.c) ---- */
 fs_id place_id(const struct place *p);
 int place_of(struct tree *t, fs_id id, struct place *ret, struct err *e);
-/* Bind the objects of a place; -ENOENT when they are gone. */
+/* Of the directory or file that has the agent's name. */
+uint32_t place_sub_of(const struct agent *a);
+/* What a child has in its id from its directory. */
+uint32_t sub_below(const struct place *dir);
+/* Bind the objects of a place; -ESTALE when they are gone. */
 int place_bind(struct tree *t, const struct place *p, const struct actor *who, struct fs_ctx *ret,
-	       struct err *e);
-int place_attr(struct tree *t, const struct place *p, const struct actor *who, struct fs_attr *ret,
 	       struct err *e);
 int place_child(struct tree *t, const struct actor *who, const struct place *dir, const char *name,
 		struct place *ret, struct err *e);
@@ -148,52 +154,91 @@ const char *place_name(const struct place *p);
 enum fs_kind row_kind(const struct row *r);
 /* Path below the mount, for error messages. */
 void place_path(struct tree *t, const struct place *p, struct buf *out);
+struct place place_agents(struct tree *t);
+enum stale { STALE_GONE, STALE_TEXT, STALE_OWNER };
+/* Tell what a kernel keeps about this agent and is not true any more. */
+void tree_agent_stale(struct tree *t, const struct agent *a, enum stale what);
 
-/* rendering */
-int render_place(struct tree *t, const struct place *p, const struct actor *who, struct buf *out,
-		 struct err *e);
-void rendering_keep(struct tree *t, fs_id id, pid_t pid, struct buf *text);
-bool rendering_take(struct tree *t, fs_id id, pid_t pid, struct buf *text);
+/* ---- attributes (attr.c) ---- */
+int place_attr(struct tree *t, const struct place *p, const struct actor *who, struct fs_attr *ret,
+	       struct err *e);
+/* Without sizes and versions: renders nothing. */
+int place_attr_short(struct tree *t, const struct place *p, const struct actor *who,
+		     struct fs_attr *ret, struct err *e);
+/* What this caller finds in a call file; NULL: nothing. Borrowed. */
+struct answer *place_answer(struct tree *t, const struct place *p, const struct actor *who);
+int access_check(struct tree *t, const struct actor *who, const struct fs_attr *a,
+		 const struct fs_node *node, int want, struct err *e);
 
-/* replies */
+/* ---- texts (text.c) ---- */
+bool row_has_text(const struct row *r);
+/* Its size, now or as this process looked it up a moment ago, and the place with its version. A place that
+ * has a version already: -ESTALE when that text is not known any more. */
+int text_size(struct tree *t, const struct place *p, const struct actor *who, struct place *ret,
+	      uint64_t *ret_size, struct err *e);
+/* The text for an open of p: of p's version when it has one, else -ESTALE. */
+int text_for_open(struct tree *t, const struct place *p, const struct actor *who, struct buf *out,
+		  struct err *e);
+
+uint64_t stream_last_seq(struct tree *t); /* of the event log (handle_stream.c) */
+
+/* ---- replies (request.c) ---- */
 void req_ok(struct fs_req *req, int r);
 void req_data(struct fs_req *req, const void *data, size_t len);
 void req_fail(struct fs_req *req, int r, const struct err *e);
-/* A runtime_done that answers req with r on success. */
-struct runtime_done req_done(struct fs_req *req, int r);
 /* Reply with the part of text that [off, off+size) asks for. */
 void req_slice(struct fs_req *req, const struct buf *text, uint64_t off, size_t size);
+/* A runtime_done that answers req with r on success. */
+struct runtime_done req_done(struct fs_req *req, int r);
+/* Was this request carried out by a worker that could not answer it any more? */
+bool req_was_done(struct tree *t, const struct fs_req *req);
+/* Note that it was, for acts without a record in the journal. Comes before the reply. */
+void req_note_done(struct tree *t, const struct fs_req *req);
 
-/* documents */
+/* ---- users, documents, slots, answers ---- */
+struct user *user_of(struct tree *t, uid_t uid); /* NULL: no memory */
+void users_free(struct tree *t);                 /* with all their exchanges */
+
 bool doc_is_spec_name(const char *name);
 struct doc *doc_find(struct tree *t, const char *name);
 struct doc *doc_by_id(struct tree *t, uint32_t id);
+uint32_t doc_id(const struct doc *d);
 int doc_new(struct tree *t, const struct actor *who, const char *name, mode_t mode,
 	    struct doc **ret, struct err *e);
+int doc_restore(struct tree *t, const struct doc_state *st, struct buf *text);
 void doc_drop(struct tree *t, struct doc *d);
-void docs_expire(struct tree *t);
+void doc_unname(struct tree *t, struct doc *d); /* drops it when it is not open */
+int doc_rename(struct tree *t, struct doc *d, const char *name, struct err *e);
+void doc_closed(struct tree *t, struct doc *d);
+void doc_keep(struct tree *t, const struct doc *d);
 
-/* slots */
-struct slot *slot_for_reader(struct tree *t, const struct actor *who, uint32_t serial);
-struct slot *slot_by_id(struct tree *t, uint32_t id);
-struct slot *slot_by_name(struct tree *t, const struct actor *who, uint32_t serial,
-			  const char *name, bool make, struct err *e);
+/* The answer to the last question of this process, its parent or its grandparent; NULL: none. */
+struct answer *slot_answer(struct tree *t, const struct actor *who, const struct place *p);
 /* File the answer under the asking process and its parent. */
-void slot_file_answer(struct tree *t, const struct actor *who, uint32_t serial, struct answer *a);
-void slot_set_answer(struct slot *s, struct answer *a);
+void slot_file_answer(struct tree *t, const struct actor *who, const struct place *p,
+		      struct answer *a);
+struct slot *slot_by_id(struct tree *t, uint32_t id);
+uint32_t slot_id(const struct slot *s);
+struct slot *slot_by_name(struct tree *t, const struct actor *who, const struct place *p,
+			  const char *name, bool make, struct err *e);
+void slot_set_answer(struct tree *t, struct slot *s, struct answer *a);
+int slot_restore(struct tree *t, const struct slot_state *st, struct answer *a);
+void slot_unname(struct tree *t, struct slot *s);
+void slot_closed(struct tree *t, struct slot *s);
 void slot_drop(struct tree *t, struct slot *s);
+void slot_keep(struct tree *t, const struct slot *s);
 
-/* answers */
 struct answer *answer_ref(struct answer *a);
-void answer_unref(struct answer *a); /* NULL is fine */
+void answer_unref(struct tree *t, struct answer *a); /* NULL is fine */
 bool answer_ready(const struct answer *a);
 uint64_t answer_size(struct tree *t, const struct answer *a); /* 0 while it is being made */
-/* Put the question; the call's own act. */
-int answer_ask(struct tree *t, const struct place *p, const struct actor *who, const char *q,
-	       size_t len, struct answer **ret, struct err *e);
+/* Put the question; the call's own act. again: it may have been put before. */
+int answer_ask(struct tree *t, const struct place *p, const struct actor *who, bool again,
+	       const char *q, size_t len, struct answer **ret, struct err *e);
 /* The bytes of a ready answer at off into buf; or -errno with the reason that there is none. */
 ssize_t answer_read(struct tree *t, const struct answer *a, uint64_t off, void *buf, size_t size,
 		    struct err *e);
-
-int access_check(struct tree *t, const struct actor *who, const struct fs_attr *a,
-		 const struct fs_node *node, int want, struct err *e);
+/* The caller holds a reference. */
+struct answer *answer_restore(struct tree *t, uint64_t id, const void *state, struct buf *text);
+struct answer *answer_of(struct tree *t, uint64_t id); /* borrowed; NULL: none */
+void answer_keep(struct tree *t, const struct answer *a);

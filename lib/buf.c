@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,7 +13,7 @@ static char empty[1];
 
 void buf_init(struct buf *b, size_t max)
 {
-	*b = (struct buf){.data = empty, .max = max};
+	*b = (struct buf){.data = empty, .max = max < SIZE_MAX / 4 ? max : SIZE_MAX / 4};
 }
 
 void buf_done(struct buf *b)
@@ -137,7 +138,9 @@ int buf_json_string(struct buf *b, const char *s, size_t len)
 			i++;
 		} else {
 			size_t n = utf8_len(p + i, len - i);
-			if (n)
+			if (n == 2 && c == 0xc2 && p[i + 1] < 0xa0) /* controls, to some terminals */
+				buf_printf(b, "\\u00%02x", p[i + 1]);
+			else if (n)
 				buf_add(b, p + i, n);
 			else
 				buf_add(b, "\xef\xbf\xbd", 3);

@@ -57,7 +57,7 @@ int err_sys(struct err *e, enum err_code code, int eno, const char *fmt, ...)
 		fill(e, code, eno, 0, fmt, ap);
 		va_end(ap);
 		size_t n = strlen(e->msg);
-		snprintf(e->msg + n, sizeof e->msg - n, ": %s", strerror(eno));
+		snprintf(e->msg + n, sizeof e->msg - n, ": %s", strerrordesc_np(eno) ? strerrordesc_np(eno) : "unknown error");
 	}
 	return -eno;
 }

@@ -46,6 +46,44 @@ void journal_acked(struct journal *j, struct acks *list)
 	}
 }
 
+static void wake_writer(struct journal *j) /* mu held */
+{
+	atomic_store(&j->poked, true);
+	pthread_cond_signal(&j->work);
+}
+
+/* Seal and write the batch on the loop thread; there is no safe record in it. mu held. */
+static void write_now(struct journal *j)
+{
+	char *end = j->batch.data + j->batch.len;
+	for (char *at = j->batch.data; at < end;) {
+		record_seal(at, j->synced_seq, j->chain);
+		at += ((struct record_header *)(void *)at)->size;
+	}
+	int r = sys_pwrite_all(j->fd, j->batch.data, j->batch.len, j->offset);
+	if (r < 0)
+		journal_fatal("write", -r);
+	j->offset += j->batch.len;
+	buf_clear(&j->batch);
+	journal_acked(j, &j->fast);
+}
+
+/* Is nothing but fast records queued, and nothing before them? mu held. */
+static bool can_write_now(const struct journal *j)
+{
+	return !j->want_sync && !j->writing && j->next != NEXT_CLAIMED;
+}
+
+/* What is queued goes on. mu held. */
+static void go(struct journal *j)
+{
+	if (j->batch.len && can_write_now(j))
+		write_now(j);
+	else if (j->batch.len || j->want_sync)
+		wake_writer(j);
+}
+
+/* Callers that append from their acknowledgement are many at once: their records go on together. */
 static void deliver(struct loop_job *job)
 {
 	struct journal *j = container_of(job, struct journal, acked);
@@ -54,11 +92,17 @@ static void deliver(struct loop_job *job)
 	j->ready = (struct acks){0};
 	j->acked_posted = false;
 	pthread_mutex_unlock(&j->mu);
+	j->together++;
 	while (a) {
 		struct journal_ack *next = a->next;
 		a->done(a, a->seq, 0);
 		a = next;
 	}
+	if (--j->together)
+		return;
+	pthread_mutex_lock(&j->mu);
+	go(j);
+	pthread_mutex_unlock(&j->mu);
 }
 
 /* ---- appending ---- */
@@ -82,7 +126,7 @@ static int find_place(struct journal *j, const struct journal_record *rec, size_
 			return 0;
 		if (j->next == NEXT_FAILED)
 			break;
-		pthread_cond_signal(&j->work); /* the writer must take the claimed one first */
+		wake_writer(j); /* it must take the claimed one first */
 		pthread_cond_wait(&j->idle, &j->mu);
 	}
 	if (clock_mono_ns() - j->next_failed_ns > RETRY_NS) {
@@ -108,17 +152,6 @@ static void take_place(struct journal *j, size_t size, bool roll)
 	j->plan_offset += size;
 }
 
-/* The record that stands alone in the batch, written by the loop thread itself. */
-static void write_now(struct journal *j)
-{
-	record_seal(j->batch.data, j->synced_seq, j->chain);
-	int r = sys_pwrite_all(j->fd, j->batch.data, j->batch.len, j->offset);
-	if (r < 0)
-		journal_fatal("write", -r);
-	j->offset += j->batch.len;
-	buf_clear(&j->batch);
-}
-
 static int queue(struct journal *j, struct journal_record *rec, enum journal_class c,
 		 struct journal_ack *ack, struct err *e) /* mu held */
 {
@@ -133,22 +166,17 @@ static int queue(struct journal *j, struct journal_record *rec, enum journal_cla
 			       rec->object);
 	}
 	take_place(j, size, roll);
-	bool alone = c == JOURNAL_FAST && !roll && !j->writing && !j->batch.len && !j->want_sync;
+	bool at_once = c == JOURNAL_FAST && !j->together && !j->batch.len && can_write_now(j);
 	j->last_seq = j->queued_seq = rec->seq = j->last_seq + 1;
 	record_encode(rec, &j->batch);
-	struct acks mine = {0};
-	if (ack) {
+	rec->done = at_once && !j->ready.first; /* else behind those that were acked before it */
+	if (ack && !rec->done) {
 		ack->seq = rec->seq;
-		acks_add(alone ? &mine : c == JOURNAL_FAST ? &j->fast : &j->safe, ack);
-	}
-	if (alone) {
-		write_now(j);
-		journal_acked(j, &mine);
-		return 0;
+		acks_add(c == JOURNAL_FAST ? &j->fast : &j->safe, ack);
 	}
 	j->want_sync |= c == JOURNAL_SAFE;
-	atomic_store(&j->poked, true);
-	pthread_cond_signal(&j->work);
+	if (!j->together)
+		go(j);
 	return 0;
 }
 
@@ -178,8 +206,7 @@ void journal_flush(struct journal *j)
 	pthread_mutex_lock(&j->mu);
 	while (j->synced_seq < j->last_seq) {
 		j->want_sync = true;
-		atomic_store(&j->poked, true);
-		pthread_cond_signal(&j->work);
+		wake_writer(j);
 		pthread_cond_wait(&j->idle, &j->mu);
 	}
 	pthread_mutex_unlock(&j->mu);

@@ -41,6 +41,8 @@ struct journal_record {
 	/* Not stored. A small record that stops or removes something: goes on when the disk is full,
 	 * into an eighth of a segment that is kept for such. */
 	bool may_use_reserve;
+	/* Set by journal_append: a FAST record is in the file already, so its ack is not called. */
+	bool done;
 };
 
 struct journal_opts {
@@ -71,8 +73,8 @@ struct journal_ack {
 
 /* Append a record; its texts are copied before the call returns. rec->seq and time_ms are filled.
  * ack may be NULL; else it must live until done is called. FAST records are in the file (pwrite)
- * before they are acked, on the calling thread when nothing is queued before them; SAFE ones are
- * synced. Waits when records come faster than segments can be prepared.
+ * before they are acked; when nothing is queued before them and no done is being called, before this
+ * returns. SAFE ones are synced. Waits when records come faster than segments can be prepared.
  * Errors: -EFBIG RESOURCE_003 (body or name), -ENOSPC JOURNAL_003 when the next segment cannot be
  * made and rec may not use the reserve or that is used up, -ENOMEM; nothing was appended then. A
  * failed write or fsync is fatal: the process ends with a log line, because what the disk holds is
@@ -92,7 +94,7 @@ void journal_close(struct journal *j); /* flushes, calls what waits, joins, free
 /* Offline reading, beside a running journal too; any thread. */
 struct journal_stat {
 	uint64_t first_seq, last_seq, segments, bytes, records;
-	unsigned char head[32]; /* SHA-256 chain value of the last record */
+	unsigned char head[32]; /* BLAKE2b-256 chain value of the last record */
 	bool torn;              /* something unfinished stands behind the last record */
 	uint64_t torn_offset;
 };

@@ -27,6 +27,8 @@ struct journal {
 	/* loop thread only */
 	uint64_t last_seq;
 	struct loop_job acked;
+	unsigned
+		together; /* acknowledgements are being called: what they append waits for the last */
 	/* Where the next record will stand: all that is queued is placed before it is written. */
 	uint64_t plan_offset, plan_bytes;
 

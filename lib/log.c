@@ -13,7 +13,9 @@
 #include "lib/buf.h"
 #include "lib/sys.h"
 
-#define LINE_MAX_BYTES 4096
+#define LINE_MAX_BYTES	8192
+#define VALUE_MAX_BYTES 1000 /* of a value, before quoting */
+#define LINE_END_BYTES	2    /* kept for the end of the line */
 
 static atomic_int log_fd = STDERR_FILENO;
 static atomic_int log_min = LOG_LEVEL_INFO;
@@ -38,19 +40,41 @@ int log_level_parse(const char *s, enum log_level *ret)
 	return -EINVAL;
 }
 
+/* Is v a word that needs no quotes, and that no terminal takes for a command? */
+static bool is_plain(const char *v, size_t len)
+{
+	for (size_t i = 0; i < len; i++)
+		if (v[i] <= ' ' || v[i] > '~' || strchr("\"=\\", v[i]))
+			return false;
+	return len > 0;
+}
+
 static void add_value(struct buf *b, const char *v, bool json)
 {
-	bool plain = !json && *v && !strpbrk(v, " \"=\n\r\t\\");
-	if (plain)
-		buf_adds(b, v);
-	else
-		buf_json_string(b, v, strlen(v));
+	size_t len = strnlen(v, VALUE_MAX_BYTES);
+	bool cut = v[len];
+	while (cut && len && ((unsigned char)v[len] & 0xc0) == 0x80)
+		len--; /* not inside a character */
+	if (!json && !cut && is_plain(v, len)) {
+		buf_add(b, v, len);
+		return;
+	}
+	buf_json_string(b, v, len);
+	if (cut && !b->fail) {
+		b->len--;
+		buf_adds(b, "\u2026\"");
+	}
 }
 
 static void add_pair(struct buf *b, const char *key, const char *value, bool json)
 {
+	size_t before = b->len;
 	buf_printf(b, json ? "%s\"%s\":" : "%s%s=", b->len > 1 ? (json ? "," : " ") : "", key);
 	add_value(b, value ? value : "", json);
+	if (b->fail) { /* no room for it: left out whole */
+		b->len = before;
+		b->fail = 0;
+	}
 }
 
 void log_line(enum log_level level, const char *event, ...)
@@ -66,7 +90,7 @@ void log_line(enum log_level level, const char *event, ...)
 	gmtime_r(&seconds, &tm);
 	size_t n = strftime(when, sizeof when, "%Y-%m-%dT%H:%M:%S", &tm);
 	snprintf(when + n, sizeof when - n, ".%03uZ", (unsigned)(now % 1000));
-	buf_init(&b, LINE_MAX_BYTES);
+	buf_init(&b, LINE_MAX_BYTES - LINE_END_BYTES);
 	if (json)
 		buf_adds(&b, "{");
 	add_pair(&b, "time", when, json);
@@ -77,6 +101,7 @@ void log_line(enum log_level level, const char *event, ...)
 	for (const char *key; (key = va_arg(ap, const char *));)
 		add_pair(&b, key, va_arg(ap, const char *), json);
 	va_end(ap);
+	b.max = LINE_MAX_BYTES;
 	buf_adds(&b, json ? "}\n" : "\n");
 	if (write(atomic_load(&log_fd), b.data, b.len) < 0)
 		return; /* there is nowhere left to say so */

@@ -2,7 +2,7 @@
 /* log.h - one line per fact, logfmt or JSON, to a descriptor. L0; any thread.
  * L0 and L1 never log above debug: they return errors. A message is an event name ("agent.start")
  * and key/value pairs, ended by NULL: log_info("agent.start", "agent", name, "pid", pid_text, NULL)
- * Values are strings. Never pass a secret. */
+ * Values are strings; one longer than 1000 bytes is cut, marked by an ellipsis. Never pass a secret. */
 #pragma once
 
 #include <stdbool.h>

@@ -61,10 +61,11 @@ static void render_histogram(struct buf *out, int id)
 		buf_printf(out, "symbi_%s_bucket{le=\"%g\"} %lld\n", rows[id].name,
 			   (double)bounds[i] / 1e9, (long long)below);
 	}
-	long long n = metric_get((enum metric_id)id);
+	long long n = metric_get((enum metric_id)id); /* counted last: may lag behind the buckets */
+	n = n > below ? n : below;
 	double sum = (double)atomic_load_explicit(&sums[id], memory_order_relaxed) / 1e9;
 	buf_printf(out, "symbi_%s_bucket{le=\"+Inf\"} %lld\n", rows[id].name, n);
-	buf_printf(out, "symbi_%s_sum %g\nsymbi_%s_count %lld\n", rows[id].name, sum, rows[id].name,
+	buf_printf(out, "symbi_%s_sum %.9f\nsymbi_%s_count %lld\n", rows[id].name, sum, rows[id].name,
 		   n);
 }
 

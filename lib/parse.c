@@ -27,12 +27,20 @@ int parse_u64(const char *s, uint64_t min, uint64_t max, uint64_t *ret, struct e
 	return 0;
 }
 
+uint64_t parse_leading_u64(const char *s)
+{
+	uint64_t n = 0;
+	for (; *s >= '0' && *s <= '9'; s++)
+		n = n * 10 + (uint64_t)(*s - '0');
+	return n;
+}
+
 int parse_i64(const char *s, int64_t min, int64_t max, int64_t *ret, struct err *e)
 {
 	uint64_t v = 0;
 	bool negative = *s == '-';
-	int r = parse_u64(s + negative, 0, (uint64_t)INT64_MAX, &v, NULL);
-	int64_t n = negative ? -(int64_t)v : (int64_t)v;
+	int r = parse_u64(s + negative, 0, (uint64_t)INT64_MAX + negative, &v, NULL);
+	int64_t n = (int64_t)(negative ? 0 - v : v);
 	if (r < 0 || n < min || n > max)
 		return err_set(e, ERR_TEXT_VALUE, "'%s' is not a whole number from %lld to %lld", s,
 			       (long long)min, (long long)max);
@@ -70,8 +78,8 @@ int parse_size(const char *s, uint64_t min, uint64_t max, uint64_t *ret, struct 
 	static const char units[] = "KMGT";
 	char digits[24];
 	uint64_t v = 0;
-	size_t n = strspn(s, "0123456789");
-	const char *unit = s + n + strspn(s + n, " ");
+	size_t n = strspn(s, "0123456789"), space = strspn(s + n, " ");
+	const char *unit = s + n + space;
 	unsigned shift = 0;
 	const char *u = *unit ? strchr(units, toupper((unsigned char)*unit)) : NULL;
 	if (u) {
@@ -79,9 +87,9 @@ int parse_size(const char *s, uint64_t min, uint64_t max, uint64_t *ret, struct 
 		unit++;
 		unit += *unit == 'i';
 	}
-	if (*unit == 'B')
+	if (*unit == 'B' || *unit == 'b')
 		unit++;
-	bool ok = n > 0 && n < sizeof digits && !*unit;
+	bool ok = n > 0 && n < sizeof digits && !*unit && (!space || unit > s + n + space);
 	snprintf(digits, sizeof digits, "%.*s", (int)n, s);
 	if (!ok || parse_u64(digits, 0, UINT64_MAX >> shift, &v, NULL) < 0 || v << shift < min ||
 	    v << shift > max)
@@ -101,7 +109,7 @@ static const struct {
 static bool duration_part(const char **s, bool last_may_be_bare, uint64_t *sum)
 {
 	uint64_t v = 0;
-	char digits[20];
+	char digits[24];
 	size_t n = strspn(*s, "0123456789"), letters;
 	if (n == 0 || n >= sizeof digits)
 		return false;

@@ -11,6 +11,8 @@
 #include "lib/err.h"
 
 int parse_u64(const char *s, uint64_t min, uint64_t max, uint64_t *ret, struct err *e);
+/* The number that s begins with, of a text that we wrote or the kernel did; 0 when there is none. */
+uint64_t parse_leading_u64(const char *s);
 int parse_i64(const char *s, int64_t min, int64_t max, int64_t *ret, struct err *e);
 int parse_double(const char *s, double min, double max, double *ret, struct err *e); /* no nan/inf */
 int parse_bool(const char *s, bool *ret, struct err *e); /* true false yes no on off 1 0 */

@@ -3,6 +3,7 @@
 #include "lib/value_i.h"
 
 #include <errno.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -110,24 +111,36 @@ const char *value_type_name(enum value_type t)
 int value_count(struct value_build *b, unsigned depth, unsigned line, struct err *e)
 {
 	if (depth > VALUE_DEPTH_MAX)
-		return err_at(e, ERR_TEXT_LIMIT, line, "nested deeper than %d levels",
-			      VALUE_DEPTH_MAX);
+		return err_at(e, ERR_TEXT_LIMIT, line, "line %u: nested deeper than %d levels",
+			      line, VALUE_DEPTH_MAX);
 	if (++b->nodes > VALUE_NODES_MAX)
-		return err_at(e, ERR_TEXT_LIMIT, line, "more than %d values", VALUE_NODES_MAX);
+		return err_at(e, ERR_TEXT_LIMIT, line, "line %u: more than %d values", line,
+			      VALUE_NODES_MAX);
 	return 0;
 }
 
-int value_set_string(struct value *v, const char *s, size_t len)
+int value_set_string(struct value *v, const char *s, size_t len, struct err *e)
 {
+	if (memchr(s, 0, len))
+		return err_at(e, ERR_TEXT_VALUE, v->line, "line %u: a string holds a NUL character",
+			      v->line);
+	v->string.data = malloc(len + 1);
+	if (!v->string.data)
+		return err_set(e, ERR_SYS_MEMORY, "no memory for the text");
 	v->type = VALUE_STRING;
 	v->string.len = len;
-	v->string.data = malloc(len + 1);
-	if (!v->string.data) {
-		v->type = VALUE_NULL;
-		return -ENOMEM;
-	}
 	memcpy(v->string.data, s, len);
 	v->string.data[len] = 0;
+	return 0;
+}
+
+int value_set_real(struct value *v, double real, struct err *e)
+{
+	if (!isfinite(real))
+		return err_at(e, ERR_TEXT_VALUE, v->line, "line %u: inf and nan are not accepted",
+			      v->line);
+	v->type = VALUE_REAL;
+	v->real = real;
 	return 0;
 }
 
@@ -136,11 +149,13 @@ static void *grown(void *p, size_t n, size_t size)
 	return (n & (n - 1)) == 0 ? realloc(p, (n ? n * 2 : 1) * size) : p;
 }
 
-struct value *value_list_add(struct value *list)
+struct value *value_list_add(struct value *list, struct err *e)
 {
 	struct value *p = grown(list->list.items, list->list.n, sizeof *p);
-	if (!p)
+	if (!p) {
+		err_set(e, ERR_SYS_MEMORY, "no memory for the text");
 		return NULL;
+	}
 	list->list.items = p;
 	p = &p[list->list.n++];
 	*p = (struct value){0};
@@ -150,12 +165,10 @@ struct value *value_list_add(struct value *list)
 struct value *value_map_add(struct value *map, const char *key, size_t len, unsigned line,
 			    struct err *e)
 {
-	for (size_t i = 0; i < map->map.n; i++)
-		if (strlen(map->map.members[i].key) == len &&
-		    memcmp(map->map.members[i].key, key, len) == 0) {
-			err_at(e, ERR_TEXT_SYNTAX, line, "key '%.*s' stands twice", (int)len, key);
-			return NULL;
-		}
+	if (memchr(key, 0, len)) {
+		err_at(e, ERR_TEXT_VALUE, line, "line %u: a key holds a NUL character", line);
+		return NULL;
+	}
 	struct value_member *p = grown(map->map.members, map->map.n, sizeof *p);
 	char *copy = strndup(key, len);
 	if (p)

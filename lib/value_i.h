@@ -25,10 +25,13 @@ int value_parse_toml(struct value_build *b, const char *text, size_t len, struct
 
 /* Count one more value at this depth against the caps. */
 int value_count(struct value_build *b, unsigned depth, unsigned line, struct err *e);
-int value_set_string(struct value *v, const char *s, size_t len);
-/* A new null item or member; NULL when there is no memory or (map) the key is there already. Pointers
- * to earlier siblings are no longer valid. */
-struct value *value_list_add(struct value *list);
+/* Make v, which has its line, a copy of the string. -EINVAL when it holds a NUL, -ENOMEM. */
+int value_set_string(struct value *v, const char *s, size_t len, struct err *e);
+/* -EINVAL when it is not finite. */
+int value_set_real(struct value *v, double real, struct err *e);
+/* A new null item or member; NULL after an error. Pointers to earlier siblings are no longer valid. The
+ * caller sees to it that keys differ. */
+struct value *value_list_add(struct value *list, struct err *e);
 struct value *value_map_add(struct value *map, const char *key, size_t len, unsigned line,
 			    struct err *e);
 #ifdef __cplusplus

@@ -34,7 +34,7 @@ static int array(struct walk *w, json_t *j, struct value *v, unsigned depth)
 	v->type = VALUE_LIST;
 	w->p++;
 	for (size_t i = 0; i < json_array_size(j); i++) {
-		struct value *item = value_list_add(v);
+		struct value *item = value_list_add(v, w->e);
 		int r = item ? node(w, json_array_get(j, i), item, depth + 1) : -ENOMEM;
 		if (r < 0)
 			return r;
@@ -55,7 +55,7 @@ static int object(struct walk *w, json_t *j, struct value *v, unsigned depth)
 		unsigned line = w->line;
 		string(w);
 		struct value *member = value_map_add(v, key, strlen(key), line, w->e);
-		int r = member ? node(w, item, member, depth + 1) : -EINVAL;
+		int r = member ? node(w, item, member, depth + 1) : -ENOMEM;
 		if (r < 0)
 			return r;
 	}
@@ -77,7 +77,7 @@ static int node(struct walk *w, json_t *j, struct value *v, unsigned depth)
 		return object(w, j, v, depth);
 	if (json_is_string(j)) {
 		string(w);
-		return value_set_string(v, json_string_value(j), json_string_length(j));
+		return value_set_string(v, json_string_value(j), json_string_length(j), w->e);
 	}
 	while (w->p < w->end && !strchr(",]} \t\r\n", *w->p))
 		w->p++;
@@ -88,8 +88,7 @@ static int node(struct walk *w, json_t *j, struct value *v, unsigned depth)
 		v->type = VALUE_INT;
 		v->integer = json_integer_value(j);
 	} else if (json_is_real(j)) {
-		v->type = VALUE_REAL;
-		v->real = json_real_value(j);
+		return value_set_real(v, json_real_value(j), w->e);
 	}
 	return 0;
 }
@@ -146,5 +145,5 @@ int value_parse_json(struct value_build *b, const char *text, size_t len, struct
 	struct walk w = {b, text, text + len, 1, e};
 	int r = node(&w, j, ret, 0);
 	json_decref(j);
-	return r == -ENOMEM ? err_set(e, ERR_SYS_MEMORY, "no memory for the text") : r;
+	return r;
 }

@@ -2,10 +2,11 @@
 // value_toml.cc - TOML by toml++ behind one C function; no exception leaves it. L0.
 #include <toml++/toml.h>
 
-#include <cmath>
+#include <algorithm>
 #include <sstream>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "lib/value_i.h"
 
@@ -19,13 +20,24 @@ struct walk {
 
 int node(walk &w, const toml::node &n, value *v, unsigned depth);
 
+// Members in the order of the text; the library has them in that of their keys.
 int table(walk &w, const toml::table &t, value *v, unsigned depth)
 {
+	struct member {
+		toml::source_position at;
+		const toml::key *key;
+		const toml::node *child;
+	};
+	std::vector<member> members;
+	for (auto &&[key, child] : t)
+		members.push_back({key.source().begin, &key, &child});
+	std::stable_sort(members.begin(), members.end(), [](const member &a, const member &b) {
+		return std::make_pair(a.at.line, a.at.column) < std::make_pair(b.at.line, b.at.column);
+	});
 	v->type = VALUE_MAP;
-	for (auto &&[key, child] : t) {
-		unsigned line = key.source().begin.line;
-		value *member = value_map_add(v, key.data(), key.length(), line, w.e);
-		int r = member ? node(w, child, member, depth + 1) : -EINVAL;
+	for (const member &m : members) {
+		value *made = value_map_add(v, m.key->data(), m.key->length(), m.at.line, w.e);
+		int r = made ? node(w, *m.child, made, depth + 1) : -EINVAL;
 		if (r < 0)
 			return r;
 	}
@@ -36,7 +48,7 @@ int array(walk &w, const toml::array &a, value *v, unsigned depth)
 {
 	v->type = VALUE_LIST;
 	for (auto &&child : a) {
-		value *item = value_list_add(v);
+		value *item = value_list_add(v, w.e);
 		int r = item ? node(w, child, item, depth + 1) : -ENOMEM;
 		if (r < 0)
 			return r;
@@ -55,7 +67,7 @@ int node(walk &w, const toml::node &n, value *v, unsigned depth)
 	if (auto a = n.as_array())
 		return array(w, *a, v, depth);
 	if (auto s = n.as_string())
-		return value_set_string(v, s->get().data(), s->get().size());
+		return value_set_string(v, s->get().data(), s->get().size(), w.e);
 	if (auto b = n.as_boolean()) {
 		v->type = VALUE_BOOL;
 		v->boolean = b->get();
@@ -63,11 +75,7 @@ int node(walk &w, const toml::node &n, value *v, unsigned depth)
 		v->type = VALUE_INT;
 		v->integer = i->get();
 	} else if (auto d = n.as_floating_point()) {
-		if (!std::isfinite(d->get()))
-			return err_at(w.e, ERR_TEXT_VALUE, v->line,
-				      "line %u: inf and nan are not accepted", v->line);
-		v->type = VALUE_REAL;
-		v->real = d->get();
+		return value_set_real(v, d->get(), w.e);
 	} else { // dates and times: their text
 		std::ostringstream os;
 		n.visit([&os](auto &&x) {
@@ -76,7 +84,7 @@ int node(walk &w, const toml::node &n, value *v, unsigned depth)
 				os << x.get();
 		});
 		std::string text = os.str();
-		return value_set_string(v, text.data(), text.size());
+		return value_set_string(v, text.data(), text.size(), w.e);
 	}
 	return 0;
 }
@@ -87,9 +95,11 @@ extern "C" int value_parse_toml(value_build *b, const char *text, size_t len, va
 try {
 	toml::table parsed = toml::parse(std::string_view(text, len));
 	walk w = {b, e};
-	int r = table(w, parsed, ret, 0);
 	ret->line = 1;
-	return r == -ENOMEM ? err_set(e, ERR_SYS_MEMORY, "no memory for the text") : r;
+	int r = value_count(b, 0, 1, e);
+	if (r == 0)
+		r = table(w, parsed, ret, 0);
+	return r;
 } catch (const toml::parse_error &why) {
 	unsigned line = why.source().begin.line;
 	size_t lines = 1;

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <yaml.h>
 
+#include "lib/map.h"
 #include "lib/parse.h"
 #include "lib/value_i.h"
 
@@ -34,9 +35,11 @@ static bool at_end(const struct reader *r)
 		return true;
 	for (size_t i = 0; i < r->len; i++)
 		chars += (r->text[i] & 0xc0) != 0x80;
-	/* `-`, `:` and `?` are indicators only before a blank: with more behind them they are letters. */
-	bool indicator = r->len && strchr("-:?", r->text[r->len - 1]);
-	return r->p.problem_mark.index + indicator >= chars;
+	/* "-", "?", ":" and "--" may yet become words or a document's start. */
+	size_t start = 0;
+	while (start < 2 && start < r->len && strchr("-?:", r->text[r->len - 1 - start]))
+		start++;
+	return r->p.problem_mark.index + start >= chars;
 }
 
 static int syntax(struct reader *r)
@@ -63,7 +66,7 @@ static bool is_int(const char *s)
 	return *s && s[strspn(s, "0123456789")] == 0;
 }
 
-static int plain_scalar(struct value *v, const char *s, size_t len)
+static int plain_scalar(struct reader *r, struct value *v, const char *s, size_t len)
 {
 	double real;
 	int64_t integer;
@@ -76,7 +79,7 @@ static int plain_scalar(struct value *v, const char *s, size_t len)
 		v->boolean = s[0] == 't' || s[0] == 'T';
 		return 0;
 	}
-	if (is_int(s) && parse_i64(s + (*s == '+'), INT64_MIN + 1, INT64_MAX, &integer, NULL) == 0) {
+	if (is_int(s) && parse_i64(s + (*s == '+'), INT64_MIN, INT64_MAX, &integer, NULL) == 0) {
 		v->type = VALUE_INT;
 		v->integer = integer;
 		return 0;
@@ -88,10 +91,15 @@ static int plain_scalar(struct value *v, const char *s, size_t len)
 		v->real = real;
 		return 0;
 	}
-	return value_set_string(v, s, len);
+	return value_set_string(v, s, len, r->e);
 }
 
 static int node(struct reader *r, yaml_event_t *ev, struct value *v, unsigned depth);
+
+static int forbidden(struct reader *r, unsigned line, const char *what)
+{
+	return err_at(r->e, ERR_TEXT_SYNTAX, line, "line %u: %s are not accepted", line, what);
+}
 
 static int sequence(struct reader *r, struct value *v, unsigned depth)
 {
@@ -105,35 +113,51 @@ static int sequence(struct reader *r, struct value *v, unsigned depth)
 			yaml_event_delete(&ev);
 			return 0;
 		}
-		struct value *item = value_list_add(v);
-		n = item ? node(r, &ev, item, depth + 1) : err_set(r->e, ERR_SYS_MEMORY, "no memory");
+		struct value *item = value_list_add(v, r->e);
+		n = item ? node(r, &ev, item, depth + 1) : -ENOMEM;
 		yaml_event_delete(&ev);
 		if (n < 0)
 			return n;
 	}
 }
 
-static int mapping(struct reader *r, struct value *v, unsigned depth)
+/* The member that a key event opens; seen has the keys before it. */
+static int member_of(struct reader *r, struct value *v, const yaml_event_t *key, struct map *seen,
+		     struct value **ret)
 {
-	v->type = VALUE_MAP;
+	unsigned line = (unsigned)key->start_mark.line + 1;
+	const char *text = (char *)key->data.scalar.value;
+	size_t len = key->data.scalar.length;
+	if (key->type != YAML_SCALAR_EVENT)
+		return err_at(r->e, ERR_TEXT_SYNTAX, line, "line %u: a key must be a word", line);
+	if (key->data.scalar.anchor || key->data.scalar.tag)
+		return forbidden(r, line, "anchors and tags");
+	if (map_get(seen, text, len))
+		return err_at(r->e, ERR_TEXT_SYNTAX, line, "line %u: key '%.100s' stands twice",
+			      line, text);
+	*ret = value_map_add(v, text, len, line, r->e);
+	if (!*ret)
+		return -EINVAL;
+	if (map_put(seen, v->map.members[v->map.n - 1].key, r) < 0)
+		return err_set(r->e, ERR_SYS_MEMORY, "no memory for the text");
+	return 0;
+}
+
+static int members(struct reader *r, struct value *v, unsigned depth, struct map *seen)
+{
 	for (;;) {
 		yaml_event_t key, ev;
+		struct value *member = NULL;
 		int n = next(r, &key);
 		if (n < 0)
 			return n;
-		if (key.type == YAML_MAPPING_END_EVENT) {
-			yaml_event_delete(&key);
-			return 0;
-		}
-		unsigned line = (unsigned)key.start_mark.line + 1;
-		struct value *member = NULL;
-		if (key.type != YAML_SCALAR_EVENT)
-			n = err_at(r->e, ERR_TEXT_SYNTAX, line, "line %u: a key must be a word", line);
-		else if (!(member = value_map_add(v, (char *)key.data.scalar.value,
-						  key.data.scalar.length, line, r->e)))
-			n = -EINVAL;
+		bool end = key.type == YAML_MAPPING_END_EVENT;
+		if (!end)
+			n = member_of(r, v, &key, seen, &member);
 		yaml_event_delete(&key);
-		if (n < 0 || (n = next(r, &ev)) < 0)
+		if (n < 0 || end)
+			return n;
+		if ((n = next(r, &ev)) < 0)
 			return n;
 		n = node(r, &ev, member, depth + 1);
 		yaml_event_delete(&ev);
@@ -142,9 +166,13 @@ static int mapping(struct reader *r, struct value *v, unsigned depth)
 	}
 }
 
-static int forbidden(struct reader *r, unsigned line, const char *what)
+static int mapping(struct reader *r, struct value *v, unsigned depth)
 {
-	return err_at(r->e, ERR_TEXT_SYNTAX, line, "line %u: %s are not accepted", line, what);
+	struct map seen = {0};
+	v->type = VALUE_MAP;
+	int n = members(r, v, depth, &seen);
+	map_done(&seen);
+	return n;
 }
 
 static int node(struct reader *r, yaml_event_t *ev, struct value *v, unsigned depth)
@@ -159,9 +187,9 @@ static int node(struct reader *r, yaml_event_t *ev, struct value *v, unsigned de
 		size_t len = ev->data.scalar.length;
 		if (ev->data.scalar.anchor || ev->data.scalar.tag)
 			return forbidden(r, v->line, "anchors and tags");
-		n = ev->data.scalar.style == YAML_PLAIN_SCALAR_STYLE ? plain_scalar(v, s, len)
-								     : value_set_string(v, s, len);
-		return n < 0 ? err_set(r->e, ERR_SYS_MEMORY, "no memory for the text") : 0;
+		return ev->data.scalar.style == YAML_PLAIN_SCALAR_STYLE
+			       ? plain_scalar(r, v, s, len)
+			       : value_set_string(v, s, len, r->e);
 	}
 	case YAML_SEQUENCE_START_EVENT:
 		if (ev->data.sequence_start.anchor || ev->data.sequence_start.tag)

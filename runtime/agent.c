@@ -109,7 +109,7 @@ static void after_change(struct agent *a, bool text_changed)
 		agent_move(a, AGENT_READY, NULL);
 	if (a->live && a->live->process && text_changed) {
 		a->live->restart_wanted = a->mode == MODE_PERSISTENT;
-		agent_end_all(a, ERR_AGENT_STATE, "its spec was changed");
+		agent_end_all(a, ERR_SCHED_ENDED, "its spec was changed");
 		return;
 	}
 	agent_begin(a);

@@ -11,15 +11,23 @@
 
 #define LINE_MAX_BYTES 4096
 
+/* A word that is one transition is recorded by that one alone, in the name of who asked; it takes `done`.
+ * What the others lead to is recorded as it comes, and the word itself behind it. */
+struct asked {
+	const struct actor *who;
+	struct runtime_done done;
+	bool taken;
+};
+
 static int not_now(const struct agent *a, const char *word, struct err *e)
 {
 	return err_set(e, ERR_AGENT_STATE, "'%s' is not possible while agent '%s' is %s", word, a->name,
 		       agent_state_name((enum agent_state)a->state));
 }
 
-static int do_start(struct agent *a, const char *arg, struct err *e)
+static int do_start(struct agent *a, const char *arg, struct asked *by, struct err *e)
 {
-	(void)arg;
+	(void)arg, (void)by;
 	if (a->state == AGENT_FAILED || a->state == AGENT_TERMINATED) {
 		if (a->live)
 			a->live->restarts_in_window = 0;
@@ -32,9 +40,9 @@ static int do_start(struct agent *a, const char *arg, struct err *e)
 	return 0;
 }
 
-static int do_stop(struct agent *a, const char *arg, struct err *e)
+static int do_stop(struct agent *a, const char *arg, struct asked *by, struct err *e)
 {
-	(void)arg, (void)e;
+	(void)arg, (void)by, (void)e;
 	if (!a->live)
 		return 0;
 	a->live->stop_wanted = a->live->process != NULL;
@@ -45,10 +53,10 @@ static int do_stop(struct agent *a, const char *arg, struct err *e)
 	return 0;
 }
 
-static int do_restart(struct agent *a, const char *arg, struct err *e)
+static int do_restart(struct agent *a, const char *arg, struct asked *by, struct err *e)
 {
 	if (!a->live || !a->live->process)
-		return do_start(a, arg, e);
+		return do_start(a, arg, by, e);
 	a->live->stop_wanted = false;
 	a->live->restart_wanted = true;
 	if (a->state == AGENT_SUSPENDED)
@@ -64,33 +72,39 @@ static void freeze_all(struct agent *a, bool frozen)
 			run_freeze(a->live->runs[i], frozen);
 }
 
-static int do_suspend(struct agent *a, const char *arg, struct err *e)
+static int move(struct agent *a, enum agent_state to, struct asked *by, struct err *e)
+{
+	int r = agent_move_by(a, to, NULL, by->who, by->done, e);
+	by->taken = r == 0;
+	return r;
+}
+
+static int do_suspend(struct agent *a, const char *arg, struct asked *by, struct err *e)
 {
 	(void)arg;
 	if (!agent_may((enum agent_state)a->state, AGENT_SUSPENDED))
 		return not_now(a, "suspend", e);
 	freeze_all(a, true);
-	int r = agent_move(a, AGENT_SUSPENDED, NULL);
+	int r = move(a, AGENT_SUSPENDED, by, e);
 	queue_changed(a);
 	return r;
 }
 
-static int do_resume(struct agent *a, const char *arg, struct err *e)
+static int do_resume(struct agent *a, const char *arg, struct asked *by, struct err *e)
 {
 	(void)arg;
 	if (a->state != AGENT_SUSPENDED)
 		return not_now(a, "resume", e);
 	freeze_all(a, false);
-	struct agent_live *l = a->live;
-	int r = agent_move(a, l && l->running ? AGENT_RUNNING : AGENT_READY, NULL);
+	int r = move(a, a->live && a->live->running ? AGENT_RUNNING : AGENT_READY, by, e);
 	queue_changed(a);
 	agent_settle(a);
 	return r;
 }
 
-static int do_terminate(struct agent *a, const char *arg, struct err *e)
+static int do_terminate(struct agent *a, const char *arg, struct asked *by, struct err *e)
 {
-	(void)arg;
+	(void)arg, (void)by;
 	if (!agent_may((enum agent_state)a->state, AGENT_TERMINATING))
 		return not_now(a, "terminate", e);
 	int r = agent_move(a, AGENT_TERMINATING, NULL);
@@ -113,8 +127,9 @@ static int signal_of(const char *s)
 	return parse_u64(s, 1, NSIG - 1, &n, NULL) == 0 ? (int)n : -1;
 }
 
-static int do_kill(struct agent *a, const char *arg, struct err *e)
+static int do_kill(struct agent *a, const char *arg, struct asked *by, struct err *e)
 {
+	(void)by;
 	if (!a->live || !a->live->running)
 		return err_set(e, ERR_AGENT_STATE, "agent '%s' has no running process", a->name);
 	for (size_t i = 0; i < a->live->runs_n; i++)
@@ -123,8 +138,9 @@ static int do_kill(struct agent *a, const char *arg, struct err *e)
 	return 0;
 }
 
-static int do_message(struct agent *a, const char *arg, struct err *e)
+static int do_message(struct agent *a, const char *arg, struct asked *by, struct err *e)
 {
+	(void)by;
 	char line[LINE_MAX_BYTES + 2];
 	int n = snprintf(line, sizeof line, "%s\n", arg);
 	ssize_t w = agent_stdin(a->rt, a, line, (size_t)n, e);
@@ -133,9 +149,9 @@ static int do_message(struct agent *a, const char *arg, struct err *e)
 	return w < 0 ? (int)w : 0;
 }
 
-static int do_eof(struct agent *a, const char *arg, struct err *e)
+static int do_eof(struct agent *a, const char *arg, struct asked *by, struct err *e)
 {
-	(void)arg;
+	(void)arg, (void)by;
 	if (!a->live || !a->live->process || a->live->stdin_fd < 0)
 		return err_set(e, ERR_AGENT_STATE, "agent '%s' has no process that reads", a->name);
 	stdin_close(a);
@@ -163,7 +179,7 @@ static int check_text(const char *arg, struct err *e)
 static const struct verb {
 	const char *word;
 	int (*check)(const char *arg, struct err *e);
-	int (*run)(struct agent *a, const char *arg, struct err *e);
+	int (*run)(struct agent *a, const char *arg, struct asked *by, struct err *e);
 } verbs[] = {
 	{"start", check_none, do_start},	 {"stop", check_none, do_stop},
 	{"suspend", check_none, do_suspend},	 {"resume", check_none, do_resume},
@@ -212,9 +228,10 @@ int agent_ctl(struct runtime *rt, const struct actor *who, struct agent *a, cons
 	if (r < 0)
 		return r;
 	uint32_t serial = a->serial;
+	struct asked by = {who, done, false};
 	autofree char *name = strdup(a->name);
-	r = v->run(a, arg, e);
-	if (r < 0)
+	r = v->run(a, arg, &by, e);
+	if (r < 0 || by.taken)
 		return r;
 	/* Its states were recorded as they came; this says who asked. A message's text is not ours to
 	 * keep. */

@@ -45,13 +45,20 @@ bool agent_may(enum agent_state from, enum agent_state to)
 	return next_of[from] & (1u << to);
 }
 
-int agent_move(struct agent *a, enum agent_state to, const char *why)
+int agent_move_by(struct agent *a, enum agent_state to, const char *why, const struct actor *who,
+		  struct runtime_done done, struct err *e)
 {
 	if (!agent_may((enum agent_state)a->state, to))
-		return -EBUSY;
+		return err_set(e, ERR_AGENT_STATE, "agent '%s' is %s", a->name,
+			       agent_state_name((enum agent_state)a->state));
 	struct facts f = {.type = REC_STATE, .object = a->name, .serial = a->serial, .state = to,
 			  .why = why && *why ? why : NULL};
-	return record(a->rt, &actor_self, &f, done_nobody, NULL);
+	return record(a->rt, who, &f, done, e);
+}
+
+int agent_move(struct agent *a, enum agent_state to, const char *why)
+{
+	return agent_move_by(a, to, why, &actor_self, done_nobody, NULL);
 }
 
 void agent_apply_state(struct agent *a, const struct facts *f)

@@ -49,22 +49,24 @@ static const struct type {
 	const char *event;
 	const struct field *fields[12];
 	bool fast; /* survives kill -9, not a power cut */
+	bool ends; /* stops or removes: goes on when the disk is full */
 } types[REC_TYPE_COUNT] = {
 	[REC_PUT] = {"agent.updated", {&serial, &file, &id, &uid, &gid, &mode, &fresh, &text}, false},
-	[REC_DELETE] = {"agent.deleted", {&serial}, false},
+	[REC_DELETE] = {"agent.deleted", {&serial}, false, true},
 	[REC_RENAME] = {"agent.renamed", {&serial, &file}, false},
 	[REC_CHOWN] = {"agent.owner", {&serial, &uid, &gid, &mode}, false},
 	[REC_LIMIT] = {"agent.limit", {&serial, &key, &value}, false},
-	[REC_STATE] = {"agent.state", {&serial, &state, &why}, true},
+	[REC_STATE] = {"agent.state", {&serial, &state, &why}, true, true},
 	[REC_RUN] = {"run.queued", {&serial, &run, &process}, true},
 	[REC_RUN_STARTED] = {"run.started", {&serial, &run, &pid}, true},
 	[REC_RUN_DONE] = {"run.done",
 			  {&serial, &run, &exit_code, &code, &eno, &message, &wall_ns, &cpu_ns,
 			   &memory},
+			  true,
 			  true},
-	[REC_CTL] = {"agent.ctl", {&serial, &command}, true},
-	[REC_DAEMON] = {"daemon", {&why}, true},
-	[REC_STORE] = {NULL, {NULL}, false},
+	[REC_CTL] = {"agent.ctl", {&serial, &command}, true, true},
+	[REC_DAEMON] = {"daemon", {&why}, true, true},
+	[REC_STORE] = {NULL, {NULL}, false, true},
 };
 
 /* ---- apply ---- */
@@ -200,7 +202,7 @@ static enum journal_class class_of(const struct runtime *rt, enum record_type ty
 }
 
 static int append(struct runtime *rt, const struct actor *who, struct facts *f, const struct buf *body,
-		  struct runtime_done done, struct err *e)
+		  struct runtime_done done, bool *ret_done, struct err *e)
 {
 	struct pending_done *p = NULL;
 	struct journal_record rec = {.type = (uint16_t)f->type,
@@ -209,7 +211,8 @@ static int append(struct runtime *rt, const struct actor *who, struct facts *f, 
 				     .view = who->view,
 				     .object = f->object ? f->object : "",
 				     .body = body->data,
-				     .body_len = body->len};
+				     .body_len = body->len,
+				     .may_use_reserve = types[f->type].ends};
 	if (done.fn != nobody) {
 		p = calloc(1, sizeof *p);
 		if (!p)
@@ -218,8 +221,9 @@ static int append(struct runtime *rt, const struct actor *who, struct facts *f, 
 		p->done = done;
 	}
 	int r = journal_append(rt->journal, &rec, class_of(rt, f->type), p ? &p->ack : NULL, e);
-	if (r < 0)
+	if (r < 0 || rec.done)
 		free(p);
+	*ret_done = r == 0 && rec.done;
 	f->seq = rec.seq;
 	f->time_ms = rec.time_ms;
 	return r;
@@ -228,6 +232,7 @@ static int append(struct runtime *rt, const struct actor *who, struct facts *f, 
 int record(struct runtime *rt, const struct actor *who, struct facts *f, struct runtime_done done,
 	   struct err *e)
 {
+	bool at_once = false;
 	autobuf struct buf body;
 	buf_init(&body, JOURNAL_BODY_MAX);
 	buf_printf(&body, "{\"v\":1");
@@ -237,11 +242,13 @@ int record(struct runtime *rt, const struct actor *who, struct facts *f, struct 
 	buf_adds(&body, "}");
 	int r = body.fail ? err_sys(e, ERR_RESOURCE_TOO_BIG, -body.fail, "record about '%s'",
 				    f->object ? f->object : "")
-			  : append(rt, who, f, &body, done, e);
+			  : append(rt, who, f, &body, done, &at_once, e);
 	if (r == 0) {
 		runtime_note_req(rt, who->req, f->type == REC_RUN ? f->run : 0);
 		apply(rt, f, who->uid);
 	}
 	agent_spec_free(take_ptr(f->spec));
+	if (at_once)
+		done.fn(done.arg, NULL);
 	return r;
 }

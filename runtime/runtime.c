@@ -151,8 +151,7 @@ int runtime_authorize(struct runtime *rt, const struct actor *who, const char *a
 	(void)rt;
 	if (who->uid == 0 || (who->uid == geteuid() && owner == geteuid()))
 		return 0;
-	bool member = who->gid == group || groups_has(who->groups, group);
-	unsigned shift = who->uid == owner ? 6 : member ? 3 : 0;
+	unsigned shift = who->uid == owner ? 6 : who->gid == group ? 3 : 0;
 	if (((mode >> shift) & (unsigned)want) == (unsigned)want)
 		return 0;
 	return err_set(e, ERR_FS_MODE, "uid %u may not do this (%s); the owner is uid %u", who->uid,
@@ -241,6 +240,12 @@ static int word_log(struct runtime *rt, const char *arg, struct err *e)
 	return 0;
 }
 
+static int word_reload(struct runtime *rt, const char *arg, struct err *e)
+{
+	(void)arg;
+	return runtime_reload(rt, e);
+}
+
 static int check_level(const char *arg, struct err *e)
 {
 	enum log_level level;
@@ -261,6 +266,7 @@ static const struct {
 	int (*run)(struct runtime *rt, const char *arg, struct err *e);
 } words[] = {
 	{"stop", check_nothing, word_stop},
+	{"reload", check_nothing, word_reload},
 	{"log", check_level, word_log},
 };
 
@@ -276,7 +282,7 @@ static int parse_ctl(const char *line, size_t len, char arg[64], struct err *e)
 			int r = words[i].check(arg, e);
 			return r < 0 ? r : (int)i;
 		}
-	return err_set(e, ERR_AGENT_CTL, "unknown command '%.*s'; one of stop, log LEVEL",
+	return err_set(e, ERR_AGENT_CTL, "unknown command '%.*s'; one of stop, reload, log LEVEL",
 		       (int)(n < 64 ? n : 64), line);
 }
 
@@ -285,6 +291,26 @@ int runtime_ctl_check(const char *line, size_t len, struct err *e)
 	char arg[64];
 	int r = parse_ctl(line, len, arg, e);
 	return r < 0 ? r : 0;
+}
+
+int runtime_reload(struct runtime *rt, struct err *e)
+{
+	size_t n = 0;
+	int r = config_reload(rt->config, e);
+	if (r < 0) {
+		log_err(LOG_LEVEL_ERROR, "config.refused", e, NULL, NULL);
+		return r;
+	}
+	const struct config_change *c = config_changes(rt->config, &n);
+	for (size_t i = 0; i < n; i++)
+		log_info(c[i].needs_restart ? "config.waits_for_restart" : "config.changed", "key",
+			 c[i].key, "value", c[i].value, NULL);
+	for (const char *const *w = config_warnings(rt->config); *w; w++)
+		log_warn("config.warning", "text", *w, NULL);
+	apply_config(rt);
+	say(rt, "settings reloaded");
+	queue_fill(rt);
+	return 0;
 }
 
 int runtime_ctl(struct runtime *rt, const struct actor *who, const char *line, size_t len,

@@ -13,7 +13,6 @@
 
 #include "lib/buf.h"
 #include "lib/err.h"
-#include "lib/groups.h"
 #include "lib/loop.h"
 #include "runtime/agent_spec.h"
 #include "runtime/config.h"
@@ -30,7 +29,6 @@ struct actor { /* who acts */
 	/* What this act answers, unique over the life of a mount and the same when the request comes
 	 * again after a crash; 0: nothing comes again. Stands in every record the act writes. */
 	uint64_t req;
-	const struct groups *groups; /* supplementary groups; NULL: none are known */
 };
 
 struct runtime_done {
@@ -200,7 +198,9 @@ int runtime_render_status(struct runtime *rt, struct buf *out); /* key value; wh
 int runtime_render_health(struct runtime *rt, struct buf *out); /* "ok\n" or what is wrong */
 int runtime_render_tiers(struct runtime *rt, struct buf *out);
 int runtime_ctl(struct runtime *rt, const struct actor *who, const char *line, size_t len,
-		struct runtime_done done, struct err *e); /* stop | log LEVEL */
+		struct runtime_done done, struct err *e); /* stop | reload | log LEVEL */
+/* Read the settings anew (SIGHUP, `reload`). On an error the old ones stay in force. */
+int runtime_reload(struct runtime *rt, struct err *e);
 int runtime_ctl_check(const char *line, size_t len, struct err *e);
 struct config *runtime_config(struct runtime *rt);
 struct loop *runtime_loop(struct runtime *rt);

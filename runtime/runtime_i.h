@@ -250,7 +250,10 @@ void trash(struct runtime *rt, const char *path); /* move away now, remove in th
 void trash_empty(struct runtime *rt);
 
 /* ---- agent_fsm.c ---- */
+/* -EBUSY when the table does not allow it. By the daemon itself, or by who asked for it. */
 int agent_move(struct agent *a, enum agent_state to, const char *why);
+int agent_move_by(struct agent *a, enum agent_state to, const char *why, const struct actor *who,
+		  struct runtime_done done, struct err *e);
 void agent_settle(struct agent *a); /* Ready, Running or Waiting, after what runs and waits */
 int agent_state_parse(const char *name, uint32_t *ret);
 void agent_set_error(struct agent *a, const struct err *e);

@@ -170,7 +170,10 @@ static void written(void *arg, uint64_t seq, int r)
 		err_sys(&e, ERR_STORE_IO, -r, "state up to record %llu; it stays in the journal",
 			(unsigned long long)seq);
 		log_err(LOG_LEVEL_ERROR, "store.commit_failed", &e, NULL, NULL);
+		return;
 	}
+	if (journal_retire(rt->journal, seq, config_u64(rt->config, "journal.keep_mb") << 20, &e) < 0)
+		log_err(LOG_LEVEL_WARN, "journal.retire_failed", &e, NULL, NULL);
 }
 
 /* The journal is on the disk up to the record that marks this state: now the state may be too. */

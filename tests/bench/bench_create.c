@@ -11,7 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "runtime/runtime.h"
+#include "tests/bench/engine.h"
 #include "tests/bench/measure.h"
 #include "tests/bench/server.h"
 
@@ -116,40 +116,17 @@ static void mount_rows(const struct scratch *s, struct disk *d)
 
 /* ---- in process ---- */
 
-struct engine {
-	struct loop loop;
-	struct config *config;
-	struct runtime *rt;
-	unsigned asked, done;
-};
-
-static void put_done(void *arg, const struct err *e)
-{
-	struct engine *g = arg;
-	errno = 0;
-	if (e)
-		die("an agent was refused: %s", e->msg);
-	g->done++;
-}
-
 static double engine_rate(struct engine *g, unsigned group)
 {
-	struct actor root = {0};
-	struct err e;
 	char file[32];
 	unsigned before = g->done;
 	uint64_t begin = now_ns();
 	while (now_ns() - begin < ROUND_NS / 2) {
 		for (unsigned i = 0; i < group; i++) {
-			snprintf(file, sizeof file, "made%07u.yaml", g->asked++);
-			errno = 0;
-			if (agent_put(g->rt, &root, file, text, sizeof text - 1, true,
-				      (struct runtime_done){put_done, g}, &e) < 0)
-				die("%s: %s", file, e.msg);
+			snprintf(file, sizeof file, "made%07u.yaml", g->asked);
+			engine_put(g, file);
 		}
-		while (g->done < g->asked)
-			if (!loop_drain(&g->loop))
-				uv_run(&g->loop.uv, UV_RUN_NOWAIT);
+		engine_wait(g, 0);
 	}
 	return (double)(g->done - before) * 1e9 / (double)(now_ns() - begin);
 }
@@ -171,25 +148,13 @@ static void engine_row(struct engine *g, struct disk *d, unsigned group)
 
 static void engine_rows(const struct scratch *s, struct disk *d)
 {
-	struct engine g = {0};
-	struct err e = {0};
-	char state[PATH_MAX];
-	snprintf(state, sizeof state, "%s/in-process", s->dir);
-	struct runtime_opts o = {.state_dir = state, .loop = &g.loop, .spawn_fd = -1};
-	errno = 0;
-	if (loop_init(&g.loop, &e) < 0 || config_new(&g.config, &e) < 0 ||
-	    config_set(g.config, "security.allow_native_execution", "true", "benchmark", &e) < 0)
-		die("%s", e.msg);
-	o.config = g.config;
-	if (runtime_open(&g.rt, &o, &e) < 0)
-		die("%s", e.msg);
+	struct engine g;
+	engine_open(&g, s, "in-process", "fast");
 	engine_row(&g, d, 1);
 	engine_row(&g, d, 8);
 	engine_row(&g, d, 32);
 	engine_row(&g, d, 512);
-	runtime_close(g.rt);
-	loop_done(&g.loop);
-	config_free(g.config);
+	engine_close(&g);
 }
 
 int main(void)

@@ -9,8 +9,8 @@
 
 #include "lib/metric.h"
 #include "runtime/quota.h"
-#include "runtime/runtime.h"
 #include "runtime/sched.h"
+#include "tests/bench/engine.h"
 #include "tests/bench/measure.h"
 #include "tests/bench/server.h"
 
@@ -22,78 +22,32 @@
 
 /* ---- transitions: suspend and resume an agent that runs nothing ---- */
 
-struct engine {
-	struct loop loop;
-	struct config *config;
-	struct runtime *rt;
-	struct agent *agent;
-	bool done;
-};
-
-static void on_done(void *arg, const struct err *e)
-{
-	struct engine *g = arg;
-	errno = 0;
-	if (e)
-		die("%s", e->msg);
-	g->done = true;
-}
-
-static void wait_done(struct engine *g)
-{
-	while (!g->done)
-		if (!loop_drain(&g->loop))
-			uv_run(&g->loop.uv, UV_RUN_NOWAIT);
-	g->done = false;
-}
-
-static void engine_open(struct engine *g, const struct scratch *s, const char *class)
-{
-	struct actor root = {0};
-	struct err e = {0};
-	char state[PATH_MAX];
-	snprintf(state, sizeof state, "%s/%s", s->dir, class);
-	*g = (struct engine){0};
-	struct runtime_opts o = {.state_dir = state, .loop = &g->loop, .spawn_fd = -1};
-	errno = 0;
-	if (loop_init(&g->loop, &e) < 0 || config_new(&g->config, &e) < 0 ||
-	    config_set(g->config, "security.allow_native_execution", "true", "benchmark", &e) < 0 ||
-	    config_set(g->config, "journal.transitions", class, "benchmark", &e) < 0)
-		die("%s", e.msg);
-	o.config = g->config;
-	if (runtime_open(&g->rt, &o, &e) < 0 ||
-	    agent_put(g->rt, &root, "a.yaml", SPEC_TEXT, sizeof SPEC_TEXT - 1, true,
-		      (struct runtime_done){on_done, g}, &e) < 0)
-		die("%s", e.msg);
-	wait_done(g);
-	g->agent = agent_find(g->rt, "a", 1);
-}
-
-static void engine_close(struct engine *g)
-{
-	runtime_close(g->rt);
-	loop_done(&g->loop);
-	config_free(g->config);
-}
-
 static void transitions(struct engine *g, struct samples *us)
 {
 	static const char *const words[] = {"suspend", "resume"};
 	static const enum agent_state becomes[] = {AGENT_SUSPENDED, AGENT_READY};
+	struct agent *a = agent_find(g->rt, "a", 1);
 	struct actor root = {0};
 	struct err e;
 	for (int i = 0; i < TRANSITIONS; i++) {
 		const char *w = words[i % 2];
 		uint64_t begin = now_ns();
 		errno = 0;
-		if (agent_ctl(g->rt, &root, g->agent, w, strlen(w),
-			      (struct runtime_done){on_done, g}, &e) < 0)
+		g->asked++;
+		if (agent_ctl(g->rt, &root, a, w, strlen(w), engine_done(g), &e) < 0)
 			die("%s: %s", w, e.msg);
-		wait_done(g);
+		engine_wait(g, 0);
 		samples_add(us, (double)(now_ns() - begin) / 1e3);
-		if (agent_state(g->agent) != becomes[i % 2])
+		if (agent_state(a) != becomes[i % 2])
 			die("%s had no effect", w);
 	}
+}
+
+static void open_with_agent(struct engine *g, const struct scratch *s, const char *durability)
+{
+	engine_open(g, s, durability, durability);
+	engine_put(g, "a.yaml");
+	engine_wait(g, 0);
 }
 
 static void transition_rows(const struct scratch *s)
@@ -102,8 +56,8 @@ static void transition_rows(const struct scratch *s)
 	struct disk d;
 	struct samples f = {0}, a = {0}, sync = {0};
 	disk_open(&d, s->dir);
-	engine_open(&fast, s, "fast");
-	engine_open(&safe, s, "safe");
+	open_with_agent(&fast, s, "fast");
+	open_with_agent(&safe, s, "safe");
 	int64_t commits = 0;
 	for (int round = 0; round < ROUNDS; round++) {
 		transitions(&fast, &f);

@@ -90,7 +90,7 @@ static void print_goal(const struct figure *f, double ratio)
 		puts("-\t-");
 		return;
 	}
-	printf("%s %.10g %s\t%s\n", upper ? "<=" : ">=", f->bound, of_ratio ? "x floor" : f->unit,
+	printf("%s %.6g %s\t%s\n", upper ? "<=" : ">=", f->bound, of_ratio ? "x floor" : f->unit,
 	       (upper ? v <= f->bound : v >= f->bound) ? "yes" : "NO");
 }
 

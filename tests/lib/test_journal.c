@@ -103,6 +103,8 @@ static void acks_of_a_class_come_in_order(void **state)
 		struct journal_record rec = {.type = 1, .object = "o", .body = "{}", .body_len = 2};
 		acks[i] = (struct order){.ack = {.done = in_order}, .of = &of[c]};
 		assert_int_equal(journal_append(t->j, &rec, c, &acks[i].ack, NULL), 0);
+		if (rec.done) /* in the file before the call came back: in order by itself */
+			in_order(&acks[i].ack, rec.seq, 0);
 		if (i % 50 == 0)
 			loop_drain(&t->loop);
 	}

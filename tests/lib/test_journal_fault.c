@@ -148,8 +148,11 @@ static int life(struct jtest *t)
 					     .body = body.data,
 					     .body_len = body.len};
 		acks[i] = (struct journal_ack){.done = tell};
-		refused |= journal_append(t->j, &rec, i % 3 ? JOURNAL_FAST : JOURNAL_SAFE, &acks[i],
-					  NULL) < 0;
+		bool no = journal_append(t->j, &rec, i % 3 ? JOURNAL_FAST : JOURNAL_SAFE, &acks[i],
+					 NULL) < 0;
+		refused |= no;
+		if (!no && rec.done)
+			tell(&acks[i], rec.seq, 0);
 		if (i % 10 == 0) {
 			journal_flush(t->j);
 			loop_drain(&t->loop);

@@ -102,6 +102,33 @@ static void max_agents_is_a_refusal(void **state)
 	assert_int_equal(engine_put(t, "b.yaml", SPEC "priority: High\n", &e), 0);
 }
 
+static void write_file(const char *path, const char *text)
+{
+	FILE *f = fopen(path, "w");
+	assert_non_null(f);
+	fputs(text, f);
+	fclose(f);
+}
+
+static void a_reload_changes_what_is_in_force_or_nothing(void **state)
+{
+	struct engine *t = *state;
+	struct err e = {0};
+	char path[200];
+	snprintf(path, sizeof path, "%s/c.toml", t->dir);
+	write_file(path, "[lifecycle]\nmax_agents = 1\n");
+	assert_int_equal(config_load_file(t->config, path, &e), 0);
+	assert_int_equal(engine_put(t, "a.yaml", SPEC, &e), 0);
+	assert_int_equal(engine_put(t, "b.yaml", SPEC, &e), -EDQUOT);
+	write_file(path, "[lifecycle]\nmax_agents = \"none\"\n");
+	assert_true(runtime_reload(t->rt, &e) < 0);
+	assert_non_null(strstr(e.msg, "max_agents"));
+	assert_int_equal(engine_put(t, "b.yaml", SPEC, &e), -EDQUOT);
+	write_file(path, "[lifecycle]\nmax_agents = 2\n");
+	assert_int_equal(runtime_reload(t->rt, &e), 0);
+	assert_int_equal(engine_put(t, "b.yaml", SPEC, &e), 0);
+}
+
 static void another_uid_may_do_what_the_mode_says(void **state)
 {
 	struct engine *t = *state;
@@ -296,6 +323,7 @@ int main(void)
 		T(a_refused_text_changes_nothing),
 		T(names_and_existing_files_are_refused),
 		T(max_agents_is_a_refusal),
+		T(a_reload_changes_what_is_in_force_or_nothing),
 		T(another_uid_may_do_what_the_mode_says),
 		T(all_of_it_is_there_after_a_restart),
 		T(a_serial_is_never_used_again),

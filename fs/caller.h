@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: MIT */
+/* caller.h - the process behind a request. L3; any thread.
+ *
+ * A request names a thread. Answers belong to processes: programs like node write in one thread and read
+ * in another. A process is a pid and the time of its start, because pids are used again. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct caller {
+	pid_t pid;      /* of the process */
+	pid_t parent;   /* 0: none that we see */
+	uint64_t start; /* clock ticks since boot */
+};
+
+/* false: there is no such process in our pid namespace (a pid of 0 is one of another namespace). */
+bool caller_of(pid_t thread, struct caller *ret);
