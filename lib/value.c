@@ -32,6 +32,8 @@ int value_parse(enum value_format f, const char *text, size_t len, struct value 
 	bool more = false;
 	struct value_build b = {.unfinished = &more};
 	struct value *v = calloc(1, sizeof *v);
+	if (unfinished)
+		*unfinished = false;
 	if (!v)
 		return err_set(e, ERR_SYS_MEMORY, "no memory for the text");
 	int r;
@@ -149,38 +151,34 @@ static void *grown(void *p, size_t n, size_t size)
 	return (n & (n - 1)) == 0 ? realloc(p, (n ? n * 2 : 1) * size) : p;
 }
 
-struct value *value_list_add(struct value *list, struct err *e)
+int value_list_add(struct value *list, struct value **ret, struct err *e)
 {
 	struct value *p = grown(list->list.items, list->list.n, sizeof *p);
-	if (!p) {
-		err_set(e, ERR_SYS_MEMORY, "no memory for the text");
-		return NULL;
-	}
+	if (!p)
+		return err_set(e, ERR_SYS_MEMORY, "no memory for the text");
 	list->list.items = p;
-	p = &p[list->list.n++];
-	*p = (struct value){0};
-	return p;
+	*ret = &p[list->list.n++];
+	**ret = (struct value){0};
+	return 0;
 }
 
-struct value *value_map_add(struct value *map, const char *key, size_t len, unsigned line,
-			    struct err *e)
+int value_map_add(struct value *map, const char *key, size_t len, unsigned line,
+		  struct value **ret, struct err *e)
 {
-	if (memchr(key, 0, len)) {
-		err_at(e, ERR_TEXT_VALUE, line, "line %u: a key holds a NUL character", line);
-		return NULL;
-	}
+	if (memchr(key, 0, len))
+		return err_at(e, ERR_TEXT_VALUE, line, "line %u: a key holds a NUL character", line);
 	struct value_member *p = grown(map->map.members, map->map.n, sizeof *p);
 	char *copy = strndup(key, len);
 	if (p)
 		map->map.members = p;
 	if (!p || !copy) {
 		free(copy);
-		err_set(e, ERR_SYS_MEMORY, "no memory for the text");
-		return NULL;
+		return err_set(e, ERR_SYS_MEMORY, "no memory for the text");
 	}
 	p = &p[map->map.n++];
 	*p = (struct value_member){.key = copy, .line = line};
-	return &p->value;
+	*ret = &p->value;
+	return 0;
 }
 
 /* ---- printing ---- */

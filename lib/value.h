@@ -63,7 +63,7 @@ int value_format_of(const char *name, enum value_format *ret);
 /* Parse text (need not end in NUL) into a tree the caller frees with value_free.
  * YAML scalars follow the YAML 1.2 core schema (so `no` and `on` are strings).
  * Returns 0; -EINVAL TEXT_001 with the line; -EFBIG TEXT_002; -ENOMEM. *unfinished (may be NULL)
- * is set to true on an -EINVAL that more text behind the end could still cure. */
+ * is set: true on an -EINVAL that more text behind the end could still cure, else false. */
 int value_parse(enum value_format f, const char *text, size_t len, struct value **ret,
 		bool *unfinished, struct err *e);
 void value_free(struct value *v); /* NULL is fine */

@@ -29,11 +29,11 @@ int value_count(struct value_build *b, unsigned depth, unsigned line, struct err
 int value_set_string(struct value *v, const char *s, size_t len, struct err *e);
 /* -EINVAL when it is not finite. */
 int value_set_real(struct value *v, double real, struct err *e);
-/* A new null item or member; NULL after an error. Pointers to earlier siblings are no longer valid. The
- * caller sees to it that keys differ. */
-struct value *value_list_add(struct value *list, struct err *e);
-struct value *value_map_add(struct value *map, const char *key, size_t len, unsigned line,
-			    struct err *e);
+/* A new null item or member. Pointers to earlier siblings are no longer valid. The caller sees to it that keys
+ * differ. -EINVAL when a key holds a NUL, -ENOMEM. */
+int value_list_add(struct value *list, struct value **ret, struct err *e);
+int value_map_add(struct value *map, const char *key, size_t len, unsigned line,
+		  struct value **ret, struct err *e);
 #ifdef __cplusplus
 }
 #endif

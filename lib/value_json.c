@@ -3,6 +3,8 @@
  * more beside the tree. L0. */
 #include <errno.h>
 #include <jansson.h>
+#include <pthread.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "lib/value_i.h"
@@ -34,8 +36,10 @@ static int array(struct walk *w, json_t *j, struct value *v, unsigned depth)
 	v->type = VALUE_LIST;
 	w->p++;
 	for (size_t i = 0; i < json_array_size(j); i++) {
-		struct value *item = value_list_add(v, w->e);
-		int r = item ? node(w, json_array_get(j, i), item, depth + 1) : -ENOMEM;
+		struct value *item;
+		int r = value_list_add(v, &item, w->e);
+		if (r == 0)
+			r = node(w, json_array_get(j, i), item, depth + 1);
 		if (r < 0)
 			return r;
 	}
@@ -54,8 +58,10 @@ static int object(struct walk *w, json_t *j, struct value *v, unsigned depth)
 		space(w);
 		unsigned line = w->line;
 		string(w);
-		struct value *member = value_map_add(v, key, strlen(key), line, w->e);
-		int r = member ? node(w, item, member, depth + 1) : -ENOMEM;
+		struct value *member;
+		int r = value_map_add(v, key, strlen(key), line, &member, w->e);
+		if (r == 0)
+			r = node(w, item, member, depth + 1);
 		if (r < 0)
 			return r;
 	}
@@ -126,14 +132,34 @@ static bool cut_inside_token(const char *text, size_t len)
 				starts_word(token, n, "null")));
 }
 
+/* jansson calls a text wrong when it has no memory for a part of it. */
+static _Thread_local bool out_of_memory;
+
+static void *watched_malloc(size_t n)
+{
+	void *p = malloc(n);
+	out_of_memory |= !p;
+	return p;
+}
+
+static void watch_memory(void)
+{
+	json_set_alloc_funcs(watched_malloc, free);
+}
+
 int value_parse_json(struct value_build *b, const char *text, size_t len, struct value *ret,
 		     struct err *e)
 {
-	json_error_t why;
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+	json_error_t why = {0};
+	pthread_once(&once, watch_memory);
+	out_of_memory = false;
 	json_t *j = json_loadb(text, len, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &why);
 	if (!j) {
 		unsigned line = why.line > 0 ? (unsigned)why.line : 1;
 		enum json_error_code kind = json_error_code(&why);
+		if (out_of_memory)
+			return err_set(e, ERR_SYS_MEMORY, "no memory for the text");
 		bool at_end = why.position >= 0 && (size_t)why.position >= len;
 		*b->unfinished = len == 0 || kind == json_error_premature_end_of_input ||
 				 (kind == json_error_invalid_utf8 && why.position >= 0 &&

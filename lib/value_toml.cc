@@ -36,8 +36,10 @@ int table(walk &w, const toml::table &t, value *v, unsigned depth)
 	});
 	v->type = VALUE_MAP;
 	for (const member &m : members) {
-		value *made = value_map_add(v, m.key->data(), m.key->length(), m.at.line, w.e);
-		int r = made ? node(w, *m.child, made, depth + 1) : -EINVAL;
+		value *made;
+		int r = value_map_add(v, m.key->data(), m.key->length(), m.at.line, &made, w.e);
+		if (r == 0)
+			r = node(w, *m.child, made, depth + 1);
 		if (r < 0)
 			return r;
 	}
@@ -48,8 +50,10 @@ int array(walk &w, const toml::array &a, value *v, unsigned depth)
 {
 	v->type = VALUE_LIST;
 	for (auto &&child : a) {
-		value *item = value_list_add(v, w.e);
-		int r = item ? node(w, child, item, depth + 1) : -ENOMEM;
+		value *item;
+		int r = value_list_add(v, &item, w.e);
+		if (r == 0)
+			r = node(w, child, item, depth + 1);
 		if (r < 0)
 			return r;
 	}
@@ -109,6 +113,6 @@ try {
 	// What is wrong on the last line, or that the end came too early, more text may cure.
 	*b->unfinished = line >= lines || what.find("end-of-file") != std::string::npos;
 	return err_at(e, ERR_TEXT_SYNTAX, line, "line %u: %s", line, what.c_str());
-} catch (...) {
+} catch (...) { // std::bad_alloc; for the text of a parse_error the library itself ends the process
 	return err_set(e, ERR_SYS_MEMORY, "no memory for the text");
 }

@@ -46,6 +46,8 @@ static int syntax(struct reader *r)
 {
 	unsigned line = (unsigned)(r->p.problem_mark.line ? r->p.problem_mark.line
 							  : r->p.context_mark.line) + 1;
+	if (r->p.error == YAML_MEMORY_ERROR)
+		return err_set(r->e, ERR_SYS_MEMORY, "no memory for the text");
 	*r->b->unfinished = at_end(r);
 	return err_at(r->e, ERR_TEXT_SYNTAX, line, "line %u: %s%s%s", line,
 		      r->p.context ? r->p.context : "", r->p.context ? ", " : "",
@@ -113,8 +115,10 @@ static int sequence(struct reader *r, struct value *v, unsigned depth)
 			yaml_event_delete(&ev);
 			return 0;
 		}
-		struct value *item = value_list_add(v, r->e);
-		n = item ? node(r, &ev, item, depth + 1) : -ENOMEM;
+		struct value *item;
+		n = value_list_add(v, &item, r->e);
+		if (n == 0)
+			n = node(r, &ev, item, depth + 1);
 		yaml_event_delete(&ev);
 		if (n < 0)
 			return n;
@@ -135,9 +139,9 @@ static int member_of(struct reader *r, struct value *v, const yaml_event_t *key,
 	if (map_get(seen, text, len))
 		return err_at(r->e, ERR_TEXT_SYNTAX, line, "line %u: key '%.100s' stands twice",
 			      line, text);
-	*ret = value_map_add(v, text, len, line, r->e);
-	if (!*ret)
-		return -EINVAL;
+	int n = value_map_add(v, text, len, line, ret, r->e);
+	if (n < 0)
+		return n;
 	if (map_put(seen, v->map.members[v->map.n - 1].key, r) < 0)
 		return err_set(r->e, ERR_SYS_MEMORY, "no memory for the text");
 	return 0;
