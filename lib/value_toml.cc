@@ -31,7 +31,7 @@ int table(walk &w, const toml::table &t, value *v, unsigned depth)
 	std::vector<member> members;
 	for (auto &&[key, child] : t)
 		members.push_back({key.source().begin, &key, &child});
-	std::stable_sort(members.begin(), members.end(), [](const member &a, const member &b) {
+	std::sort(members.begin(), members.end(), [](const member &a, const member &b) {
 		return std::make_pair(a.at.line, a.at.column) < std::make_pair(b.at.line, b.at.column);
 	});
 	v->type = VALUE_MAP;
@@ -82,6 +82,7 @@ int node(walk &w, const toml::node &n, value *v, unsigned depth)
 		return value_set_real(v, d->get(), w.e);
 	} else { // dates and times: their text
 		std::ostringstream os;
+		os.exceptions(std::ios::badbit); // else it swallows bad_alloc, and the text is cut
 		n.visit([&os](auto &&x) {
 			if constexpr (toml::is_date<decltype(x)> || toml::is_time<decltype(x)> ||
 				      toml::is_date_time<decltype(x)>)
