@@ -36,7 +36,8 @@ cmake --build --preset "$preset" -j "$jobs" >"$log" 2>&1 || { cat "$log" >&2; gi
 # A report of a sanitizer must fail the test that it comes from.
 export ASAN_OPTIONS="${ASAN_OPTIONS:-detect_leaks=1:abort_on_error=0:exitcode=99}"
 export UBSAN_OPTIONS="${UBSAN_OPTIONS:-print_stacktrace=1:halt_on_error=1}"
-export TSAN_OPTIONS="${TSAN_OPTIONS:-halt_on_error=1:second_deadlock_stack=1}"
+# Tests fork engines to kill them; a forked one starts its threads anew.
+export TSAN_OPTIONS="${TSAN_OPTIONS:-halt_on_error=1:second_deadlock_stack=1:die_after_fork=0}"
 result=$PWD/$build/run.xml
 rm -f "$result"
 ctest --test-dir "$build" -j "$jobs" --output-on-failure --no-tests=error --output-junit "$result" "$@" </dev/null || :
