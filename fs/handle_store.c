@@ -105,11 +105,50 @@ static int put_bytes(struct buf *b, uint64_t off, const char *data, size_t len, 
 	return r;
 }
 
-/* Shells ignore what close(2) says, so a short text that ends its last line inside a bracket or quote is
- * refused in the write, although more lines could in principle close it. */
+/* Is an odd number of a TOML text's triple quotes in b, so that it ends inside such a string? */
+static bool in_long_string(const struct buf *b)
+{
+	bool in = false;
+	for (const char *p = b->data; (p = strstr(p, "\"\"\"")); p += 3)
+		in = !in;
+	for (const char *p = b->data; (p = strstr(p, "'''")); p += 3)
+		in = !in;
+	return in;
+}
+
+/* Does the last line open a bracket or quote and close neither nor go on ("{bad", "[sh", "'x")? It goes
+ * on when its last character is an open bracket or a comma. */
+static bool leaves_open(const char *line)
+{
+	int depth = 0;
+	char quote = 0, last = 0;
+	for (const char *p = line; *p; p++) {
+		if (*p == '#' && !quote && (p == line || p[-1] == ' '))
+			break;
+		if (quote)
+			quote = *p == quote ? 0 : quote;
+		else if (*p == '"' || *p == '\'')
+			quote = *p;
+		else if (*p == '[' || *p == '{')
+			depth++;
+		else if ((*p == ']' || *p == '}') && depth)
+			depth--;
+		if (*p != ' ' && *p != '\n' && *p != '\t')
+			last = *p;
+	}
+	return quote || (depth && last != '[' && last != '{' && last != ',');
+}
+
+/* Shells ignore what close(2) says, so a short text whose last line leaves a bracket or quote open is
+ * refused in the write, although more lines could in principle close it. A bracket that was left open
+ * by a line before is one of a text that comes line by line. */
 static bool ends_badly(const struct buf *b, const struct err *e)
 {
-	return e->code == ERR_TEXT_SYNTAX && b->len && b->len < 4096 && b->data[b->len - 1] == '\n';
+	if (e->code != ERR_TEXT_SYNTAX || !b->len || b->len >= 4096 || b->data[b->len - 1] != '\n' ||
+	    in_long_string(b))
+		return false;
+	const char *nl = memrchr(b->data, '\n', b->len - 1);
+	return leaves_open(nl ? nl + 1 : b->data);
 }
 
 /* Is what was written so far beyond cure? Only a text written from its start to its end can be judged
