@@ -126,8 +126,10 @@ static bool cut_inside_token(const char *text, size_t len)
 		return true;
 	while (n < len && !strchr(" \t\r\n,:[]{}\"", text[len - 1 - n]))
 		n++;
-	const char *token = text + len - n;
-	bool number = n && strspn(token, "0123456789+-.eE") >= n && strchr("+-.eE", token[n - 1]);
+	const char *token = text + len - n; /* no NUL behind it */
+	bool number = n && strchr("+-.eE", token[n - 1]);
+	for (size_t i = 0; i < n; i++)
+		number &= strchr("0123456789+-.eE", token[i]) != NULL;
 	return number || (n && (starts_word(token, n, "true") || starts_word(token, n, "false") ||
 				starts_word(token, n, "null")));
 }
