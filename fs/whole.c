@@ -18,6 +18,8 @@ static int walk_parent(struct tree *t, const struct actor *who, const char *path
 		path++;
 	for (const char *slash; r == 0 && (slash = strchr(path, '/')); path = slash + 1) {
 		char name[256];
+		if ((size_t)(slash - path) >= sizeof name)
+			return err_sys(e, ERR_FS_NOT_FOUND, ENAMETOOLONG, "a name in the path");
 		snprintf(name, sizeof name, "%.*s", (int)(slash - path), path);
 		if (!S_ISDIR(ret->mode))
 			return err_sys(e, ERR_FS_INVALID, ENOTDIR, "'%s'", name);
@@ -39,6 +41,39 @@ int tree_walk(struct tree *t, const struct actor *who, const char *path, struct 
 	if (r < 0 || !*last)
 		return r;
 	return tree_lookup(t, who, ret->id, last, ret, e);
+}
+
+/* What the mount takes as an editor's scratch file helps nobody here. */
+static int check_new_name(struct tree *t, fs_id dir, const char *name, struct err *e)
+{
+	if (!*name)
+		return err_sys(e, ERR_FS_INVALID, EISDIR, "a directory");
+	struct place agents = place_agents(t);
+	if (dir != place_id(&agents) || doc_is_spec_name(name) || name[0] == '.')
+		return 0;
+	return err_set(e, ERR_AGENT_NAME,
+		       "'%s' is not a spec's name: NAME.yaml, .yml, .json or .toml", name);
+}
+
+int tree_open_path(struct tree *t, const struct actor *who, const char *path, int flags,
+		   struct fs_attr *ret, struct handle **ret_h, bool *ret_created, struct err *e)
+{
+	struct fs_attr dir;
+	const char *last;
+	if (ret_created)
+		*ret_created = false;
+	if (!(flags & O_CREAT)) {
+		int r = tree_walk(t, who, path, ret, e);
+		return r < 0 ? r : tree_open(t, who, ret->id, flags, ret_h, e);
+	}
+	int r = walk_parent(t, who, path, &dir, &last, e);
+	if (r == 0)
+		r = check_new_name(t, dir.id, last, e);
+	if (r < 0)
+		return r;
+	if (ret_created)
+		*ret_created = tree_lookup(t, who, dir.id, last, ret, NULL) < 0;
+	return tree_create(t, who, dir.id, last, 0644, flags, ret, ret_h, e);
 }
 
 /* ---- one open file, used once ---- */
@@ -119,8 +154,7 @@ static void once_read(struct once *o)
 static int once_open(struct once *o, int flags, struct err *e)
 {
 	struct fs_attr a;
-	int r = tree_walk(o->t, &o->req->who, o->path, &a, e);
-	return r < 0 ? r : tree_open(o->t, &o->req->who, a.id, flags, &o->h, e);
+	return tree_open_path(o->t, &o->req->who, o->path, flags, &a, &o->h, NULL, e);
 }
 
 void tree_get(struct tree *t, struct fs_req *req, const char *path)
@@ -157,26 +191,15 @@ static void once_write(struct once *o, const char *text, size_t len)
 	handle_write(o->h, &o->inner, 0, text, len, false);
 }
 
-static bool in_agents_dir(struct tree *t, fs_id id)
-{
-	struct place agents = place_agents(t);
-	return id == place_id(&agents);
-}
-
 void tree_put(struct tree *t, struct fs_req *req, const char *path, const char *text, size_t len,
 	      bool excl)
 {
 	struct err e = {0};
-	struct fs_attr dir, a;
-	const char *last;
+	struct fs_attr a;
 	struct once *o = once_new(t, req, path, "write");
-	int r = walk_parent(t, &req->who, o->path, &dir, &last, &e);
-	if (r == 0 && in_agents_dir(t, dir.id) && !doc_is_spec_name(last) && last[0] != '.')
-		r = err_set(&e, ERR_AGENT_NAME,
-			    "'%s' is not a spec's name: NAME.yaml, .yml, .json or .toml", last);
-	if (r == 0)
-		r = tree_create(t, &req->who, dir.id, last, 0644,
-				O_WRONLY | O_TRUNC | (excl ? O_EXCL : 0), &a, &o->h, &e);
+	int r = tree_open_path(t, &req->who, o->path,
+			       O_WRONLY | O_CREAT | O_TRUNC | (excl ? O_EXCL : 0), &a, &o->h, NULL,
+			       &e);
 	if (r < 0)
 		once_end(o, r, &e);
 	else
@@ -198,6 +221,18 @@ void tree_post(struct tree *t, struct fs_req *req, const char *path, const char 
 	once_write(o, text, len);
 }
 
+/* Unlike rm -r on the mount nobody comes by here on the way to an agent's directory, so that what is
+ * only shown can be refused. */
+static int check_removable(struct tree *t, const struct fs_attr *a, const char *name, struct err *e)
+{
+	struct place p;
+	int r = place_of(t, a->id, &p, e);
+	if (r < 0 || p.row->part == PART_SPEC || p.row->part == PART_CALL ||
+	    p.row->id == t->agent_row)
+		return r;
+	return err_set(e, ERR_FS_NOT_SUPPORTED, "'%s' is part of the tree", name);
+}
+
 void tree_delete(struct tree *t, struct fs_req *req, const char *path)
 {
 	struct err e = {0};
@@ -206,6 +241,8 @@ void tree_delete(struct tree *t, struct fs_req *req, const char *path)
 	int r = walk_parent(t, &req->who, path, &dir, &last, &e);
 	if (r == 0)
 		r = tree_lookup(t, &req->who, dir.id, last, &a, &e);
+	if (r == 0)
+		r = check_removable(t, &a, last, &e);
 	if (r < 0) {
 		req_fail(req, r, &e);
 		return;
@@ -216,38 +253,69 @@ void tree_delete(struct tree *t, struct fs_req *req, const char *path)
 		tree_unlink(t, req, dir.id, last);
 }
 
-struct json_list {
+/* ---- listings ---- */
+
+struct listing_json {
+	struct tree *t;
+	const struct actor *who;
 	struct buf *out;
-	bool more;
+	size_t want;
+	uint64_t cookie; /* of the last entry; 0 none yet */
+	bool full;
 };
 
 static bool list_json(void *arg, const char *name, const struct fs_attr *a, uint64_t cookie)
 {
-	(void)cookie;
-	struct json_list *l = arg;
-	buf_adds(l->out, l->more ? ",\n {\"name\":" : "\n {\"name\":");
+	struct listing_json *l = arg;
+	if (l->out->len >= l->want) {
+		l->full = true;
+		return false;
+	}
+	/* A listing renders nothing; whoever reads this one wants sizes. */
+	struct fs_attr full = *a;
+	if (a->kind != FS_DIR && a->kind != FS_STORE &&
+	    tree_getattr(l->t, l->who, a->id, &full, NULL) < 0)
+		return true; /* went away meanwhile */
+	a = &full;
+	buf_adds(l->out, l->cookie ? "," : "");
+	l->cookie = cookie;
+	buf_adds(l->out, "{\"name\":");
 	buf_json_string(l->out, name, strlen(name));
-	buf_printf(
-		l->out,
-		",\"type\":\"%s\",\"mode\":\"%04o\",\"uid\":%u,\"size\":%llu,\"mtime\":%llu.%03u}",
-		S_ISDIR(a->mode) ? "dir" : "file", a->mode & 07777, a->uid,
-		(unsigned long long)a->size, (unsigned long long)(a->mtime_ms / 1000),
-		(unsigned)(a->mtime_ms % 1000));
-	l->more = true;
+	buf_printf(l->out,
+		   ",\"type\":\"%s\",\"mode\":\"%04o\",\"uid\":%u,\"gid\":%u,\"size\":%llu,"
+		   "\"mtime\":%llu.%03u}\n",
+		   S_ISDIR(a->mode) ? "dir" : "file", a->mode & 07777, a->uid, a->gid,
+		   (unsigned long long)a->size, (unsigned long long)(a->mtime_ms / 1000),
+		   (unsigned)(a->mtime_ms % 1000));
 	return l->out->fail == 0;
+}
+
+int tree_list_part(struct tree *t, const struct actor *who, fs_id dir, uint64_t *cookie,
+		   struct buf *out, size_t want, struct err *e)
+{
+	struct fs_attr a;
+	struct listing_json l = {
+		.t = t, .who = who, .out = out, .want = out->len + want, .cookie = *cookie};
+	int r = tree_getattr(t, who, dir, &a, e);
+	if (r == 0)
+		r = access_check(t, who, &a, NULL, R_OK, e);
+	if (r == 0)
+		r = tree_readdir(t, who, dir, *cookie, list_json, &l, e);
+	if (r == 0 && out->fail)
+		r = err_set(e, ERR_SYS_MEMORY, "no memory for the listing");
+	*cookie = l.cookie;
+	return r < 0 ? r : l.full;
 }
 
 int tree_list(struct tree *t, const struct actor *who, const char *path, struct buf *out,
 	      struct err *e)
 {
 	struct fs_attr a;
+	uint64_t cookie = 0;
 	int r = tree_walk(t, who, path, &a, e);
+	buf_adds(out, "[\n");
 	if (r == 0)
-		r = access_check(t, who, &a, NULL, R_OK, e);
-	struct json_list l = {out, false};
-	buf_adds(out, "[");
-	if (r == 0)
-		r = tree_readdir(t, who, a.id, 0, list_json, &l, e);
-	buf_adds(out, "\n]\n");
+		r = tree_list_part(t, who, a.id, &cookie, out, out->max, e);
+	buf_adds(out, "]\n");
 	return r < 0 ? r : out->fail ? err_set(e, ERR_RESOURCE_TOO_BIG, "too many names") : 0;
 }

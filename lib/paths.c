@@ -4,6 +4,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 void paths_default(struct paths *ret)
@@ -13,14 +14,25 @@ void paths_default(struct paths *ret)
 	if (geteuid() == 0) {
 		snprintf(ret->mount, sizeof ret->mount, "/symbi");
 		snprintf(ret->state, sizeof ret->state, "/var/lib/symbi");
+		snprintf(ret->socket, sizeof ret->socket, "/run/symbi/symbi.sock");
 		return;
 	}
-	if (run && *run)
+	if (run && *run) {
 		snprintf(ret->mount, sizeof ret->mount, "%s/symbi", run);
-	else
+		snprintf(ret->socket, sizeof ret->socket, "%s/symbi.sock", run);
+	} else {
 		snprintf(ret->mount, sizeof ret->mount, "/tmp/symbi-%u/symbi", geteuid());
+		snprintf(ret->socket, sizeof ret->socket, "/tmp/symbi-%u/symbi.sock", geteuid());
+	}
 	if (state && *state)
 		snprintf(ret->state, sizeof ret->state, "%s/symbi", state);
 	else
 		snprintf(ret->state, sizeof ret->state, "%s/.local/state/symbi", home ? home : "/tmp");
+}
+
+const char *paths_socket(struct paths *p, const char *state)
+{
+	if (state && strcmp(state, p->state) != 0)
+		snprintf(p->socket, sizeof p->socket, "%s/symbi.sock", state);
+	return p->socket;
 }

@@ -151,7 +151,8 @@ int runtime_authorize(struct runtime *rt, const struct actor *who, const char *a
 	(void)rt;
 	if (who->uid == 0 || (who->uid == geteuid() && owner == geteuid()))
 		return 0;
-	unsigned shift = who->uid == owner ? 6 : who->gid == group ? 3 : 0;
+	bool member = who->gid == group || groups_has(who->groups, group);
+	unsigned shift = who->uid == owner ? 6 : member ? 3 : 0;
 	if (((mode >> shift) & (unsigned)want) == (unsigned)want)
 		return 0;
 	return err_set(e, ERR_FS_MODE, "uid %u may not do this (%s); the owner is uid %u", who->uid,

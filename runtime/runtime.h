@@ -13,6 +13,7 @@
 
 #include "lib/buf.h"
 #include "lib/err.h"
+#include "lib/groups.h"
 #include "lib/loop.h"
 #include "runtime/agent_spec.h"
 #include "runtime/config.h"
@@ -29,6 +30,7 @@ struct actor { /* who acts */
 	/* What this act answers, unique over the life of a mount and the same when the request comes
 	 * again after a crash; 0: nothing comes again. Stands in every record the act writes. */
 	uint64_t req;
+	const struct groups *groups; /* supplementary groups; NULL: none are known */
 };
 
 struct runtime_done {

@@ -33,7 +33,7 @@ fails() { local out; if out=$(eval "$1" 2>&1); then wrong "$1 did not fail" "$ou
 made=
 for dir in /symbi /var/lib/symbi /run/symbi; do
   [ -d $dir ] || { mkdir -p $dir; made="$dir $made"; }
-  mount -t tmpfs tmpfs $dir
+  mount -t tmpfs -o mode=0755 tmpfs $dir
 done
 cleanup() {
   build/release/bin/symbi down >/dev/null 2>&1 || :
