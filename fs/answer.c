@@ -7,10 +7,15 @@
 #include <unistd.h>
 
 #include "fs/tree_i.h"
+#include "lib/log.h"
 #include "lib/mem.h"
+
+#define SETTLED_MS 10000 /* a run that ended so long ago is in the journal, however slow the disk */
 
 struct answer_state { /* plain bytes: kept */
 	uint32_t serial, number;
+	struct actor who;
+	bool unsettled; /* the journal may not have the run; the question is kept too */
 };
 
 struct answer *answer_ref(struct answer *a)
@@ -24,6 +29,17 @@ struct answer *answer_of(struct tree *t, uint64_t id)
 {
 	struct index_link *l = id ? index_find(&t->answers, id) : NULL;
 	return l ? container_of(l, struct answer, link) : NULL;
+}
+
+static int read_file(const char *path, struct buf *out)
+{
+	autoclose int fd = open(path, O_RDONLY | O_CLOEXEC);
+	struct stat st;
+	if (fd < 0 || fstat(fd, &st) < 0 || buf_reserve(out, (size_t)st.st_size) < 0)
+		return -EIO;
+	ssize_t n = read(fd, out->data, (size_t)st.st_size);
+	out->len = n > 0 ? (size_t)n : 0;
+	return n < 0 ? -errno : 0;
 }
 
 static void answer_free(struct answer *a)
@@ -83,16 +99,27 @@ static int ask_run(const struct fs_ctx *c, struct answer *a, bool again, const c
 	if (known)
 		a->run = run_ref(known);
 	int r = a->run ? 0 : run_submit(c->rt, &c->who, c->agent, q, len, &a->run, e);
-	if (r == 0) {
-		a->serial = (uint32_t)agent_serial(c->agent);
-		a->number = run_number(a->run);
-	}
-	return r;
+	if (r < 0)
+		return r;
+	a->serial = (uint32_t)agent_serial(c->agent);
+	a->number = run_number(a->run);
+	a->who = c->who;
+	a->who.groups = NULL;
+	a->text = malloc(len + 1);
+	a->len = a->text ? len : 0;
+	if (a->text)
+		memcpy(a->text, q, len);
+	return 0;
 }
 
-void answer_keep(struct tree *t, const struct answer *a)
+void answer_keep(struct tree *t, struct answer *a)
 {
-	struct answer_state st = {a->serial, a->number};
+	if (a->number && a->text && answer_ready(a) &&
+	    (!a->run || clock_wall_ms() > run_mtime_ms(a->run) + SETTLED_MS)) {
+		free(take_ptr(a->text));
+		a->len = 0;
+	}
+	struct answer_state st = {a->serial, a->number, a->who, a->number && a->text};
 	keep_state(t->keep, KEEP_ANSWER, a->id, &st, sizeof st);
 	if (a->len)
 		keep_text(t->keep, KEEP_ANSWER, a->id, 0, a->text, a->len);
@@ -122,6 +149,36 @@ int answer_ask(struct tree *t, const struct place *p, const struct actor *who, b
 	return 0;
 }
 
+static bool was_asked(struct tree *t, const struct run *r, const struct buf *question)
+{
+	char path[PATH_MAX];
+	autobuf struct buf input;
+	buf_init(&input, FS_DOC_MAX);
+	if (run_file_path(t->rt, r, RUN_INPUT, path, sizeof path) < 0 ||
+	    read_file(path, &input) < 0)
+		return false;
+	return input.len == question->len && memcmp(input.data, question->data, input.len) == 0;
+}
+
+/* The run that the question became. When the worker was killed before the journal had it, there is none,
+ * or the number is another's by now; the caller was told that it was asked, so it is asked now. */
+static void restore_run(struct tree *t, struct answer *a, bool unsettled, struct buf *question)
+{
+	struct err e;
+	struct agent *agent = agent_by_serial(t->rt, a->serial);
+	uint32_t known = runtime_run_of_req(t->rt, &a->who);
+	struct run *run = run_find(t->rt, agent, known ? known : a->number);
+	if (run && (known || !unsettled || was_asked(t, run, question)))
+		a->run = run_ref(run);
+	else if (agent && unsettled &&
+		 run_submit(t->rt, &a->who, agent, question->data, question->len, &a->run, &e) < 0)
+		log_err(LOG_LEVEL_WARN, "answer.lost", &e, NULL, NULL);
+	if (a->run)
+		a->number = run_number(a->run);
+	if (unsettled)
+		a->text = buf_take(question, &a->len);
+}
+
 struct answer *answer_restore(struct tree *t, uint64_t id, const void *state, struct buf *text)
 {
 	const struct answer_state *st = state;
@@ -134,11 +191,10 @@ struct answer *answer_restore(struct tree *t, uint64_t id, const void *state, st
 	a->id = id;
 	a->serial = st->serial;
 	a->number = st->number;
-	struct run *run = st->number
-				  ? run_find(t->rt, agent_by_serial(t->rt, st->serial), st->number)
-				  : NULL;
-	a->run = run ? run_ref(run) : NULL;
-	if (!st->number)
+	a->who = st->who;
+	if (st->number)
+		restore_run(t, a, st->unsettled, text);
+	else
 		a->text = buf_take(text, &a->len);
 	return a;
 }

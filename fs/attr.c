@@ -4,6 +4,7 @@
 #include <limits.h>
 #include <string.h>
 
+#include "fs/caller.h"
 #include "fs/tree_i.h"
 #include "lib/mem.h"
 
@@ -145,10 +146,21 @@ int place_attr_short(struct tree *t, const struct place *p, const struct actor *
 	return attr(t, p, who, false, ret, e);
 }
 
+struct actor actor_with_groups(const struct actor *who, gid_t gid)
+{
+	struct actor a = *who;
+	if (a.uid != 0 && a.gid != gid && !a.groups)
+		a.groups = caller_groups(a.pid);
+	return a;
+}
+
 int access_check(struct tree *t, const struct actor *who, const struct fs_attr *a,
 		 const struct fs_node *node, int want, struct err *e)
 {
-	return runtime_authorize(t->rt, who, node && node->action ? node->action : "tree.walk",
+	struct actor member = *who;
+	if (who->uid != a->uid) /* groups count for who does not own it */
+		member = actor_with_groups(who, a->gid);
+	return runtime_authorize(t->rt, &member, node && node->action ? node->action : "tree.walk",
 				 a->uid, a->gid, a->mode & 07777, want, e);
 }
 

@@ -64,3 +64,21 @@ bool caller_of(pid_t thread, struct caller *ret)
 	pid_t process = process_of_thread(thread);
 	return process == thread || (process && read_stat(process, ret, &threads));
 }
+
+const struct groups *caller_groups(pid_t thread)
+{
+	static char text[64 << 10];
+	gid_t gids[1024];
+	size_t n = 0;
+	if (thread <= 0 || !read_proc(thread, "status", text, sizeof text))
+		return NULL;
+	const char *p = strstr(text, "\nGroups:");
+	for (p = p ? p + 8 : ""; n < ARRAY_LEN(gids); n++) {
+		p += strspn(p, " \t");
+		if (*p < '0' || *p > '9')
+			break;
+		gids[n] = (gid_t)parse_leading_u64(p);
+		p += strspn(p, "0123456789");
+	}
+	return groups_intern(gids, n);
+}

@@ -9,6 +9,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "lib/groups.h"
+
 struct caller {
 	pid_t pid;      /* of the process */
 	pid_t parent;   /* 0: none that we see */
@@ -17,3 +19,6 @@ struct caller {
 
 /* false: there is no such process in our pid namespace (a pid of 0 is one of another namespace). */
 bool caller_of(pid_t thread, struct caller *ret);
+
+/* Supplementary groups of a thread that waits for us; NULL: none. */
+const struct groups *caller_groups(pid_t thread);

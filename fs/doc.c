@@ -110,6 +110,8 @@ int doc_restore(struct tree *t, const struct doc_state *st, struct buf *text)
 	if (!d)
 		return -ENOMEM;
 	d->st = *st;
+	d->hidden = st->unnamed;
+	d->serial = st->serial;
 	buf_init(&d->text, FS_DOC_MAX);
 	if (buf_add(&d->text, text->data, text->len) < 0 || enter(t, d) < 0) {
 		buf_done(&d->text);
@@ -117,6 +119,13 @@ int doc_restore(struct tree *t, const struct doc_state *st, struct buf *text)
 		return -ENOMEM;
 	}
 	return 0;
+}
+
+void doc_hide(struct tree *t, struct doc *d)
+{
+	if (!d->hidden && !d->st.unnamed)
+		map_del(&t->docs_by_name, d->st.name);
+	d->hidden = true;
 }
 
 void doc_drop(struct tree *t, struct doc *d)
@@ -128,24 +137,41 @@ void doc_drop(struct tree *t, struct doc *d)
 	if (!*at)
 		t->docs_end = at;
 	d->user->docs--;
-	if (!d->st.unnamed)
-		map_del(&t->docs_by_name, d->st.name);
+	doc_hide(t, d);
 	index_del(&t->docs_by_id, &d->by_id);
 	keep_gone(t->keep, KEEP_DOC, d->st.seq);
 	buf_done(&d->text);
 	free(d);
 }
 
+bool doc_mode_to_agent(struct tree *t, const struct doc *d, const char *file,
+		       const struct actor *who, struct runtime_done done)
+{
+	struct agent *a = agent_find(t->rt, file, (size_t)(strrchr(file, '.') - file));
+	struct actor act = *who;
+	struct err e;
+	if (!a)
+		return false;
+	bool fresh = !d->st.scratch; /* not one that another document replaced */
+	uid_t uid = fresh && d->st.uid != agent_uid(a) ? d->st.uid : (uid_t)-1;
+	gid_t gid = fresh && d->st.gid != agent_gid(a) ? d->st.gid : (gid_t)-1;
+	if (d->st.mode == agent_mode_bits(a) && uid == (uid_t)-1 && gid == (gid_t)-1)
+		return false;
+	act.req += act.req ? 1 : 0; /* an act of its own */
+	int r = agent_chown(t->rt, &act, a, uid, gid, d->st.mode, done, &e);
+	if (r < 0)
+		errors_record(t->rt, who, file, "chmod", a, &e);
+	return r == 0;
+}
+
 void doc_unname(struct tree *t, struct doc *d)
 {
-	if (d->opens == 0) {
-		doc_drop(t, d);
-		return;
-	}
-	if (!d->st.unnamed)
-		map_del(&t->docs_by_name, d->st.name);
+	doc_hide(t, d);
 	d->st.unnamed = true;
-	doc_keep(t, d);
+	if (d->opens == 0)
+		doc_drop(t, d);
+	else
+		doc_keep(t, d);
 }
 
 int doc_rename(struct tree *t, struct doc *d, const char *name, struct err *e)

@@ -247,6 +247,16 @@ enum fs_kind handle_kind(const struct handle *h)
 	return row_kind(h->at.row);
 }
 
+int handle_fd(const struct handle *h)
+{
+	return h->fd;
+}
+
+uint32_t handle_run(const struct handle *h)
+{
+	return h->answer ? h->answer->number : 0;
+}
+
 enum fs_hold handle_hold(const struct handle *h)
 {
 	if (h->at.row->node && h->at.row->node->fixed)

@@ -16,7 +16,7 @@ static struct buf *text_of(struct handle *h)
 
 static const char *file_name(const struct handle *h)
 {
-	uint32_t serial = h->doc ? h->doc->st.serial : h->at.serial;
+	uint32_t serial = h->doc ? h->doc->serial : h->at.serial;
 	if (!serial)
 		return h->doc->st.name;
 	struct agent *a = agent_by_serial(h->t->rt, serial);
@@ -243,6 +243,16 @@ static void reply(struct fs_req *req, const struct err *e)
 		req_fail(req, -e->eno, e);
 }
 
+/* A new spec was committed, and is in the journal. */
+static void doc_committed(struct handle *h)
+{
+	struct doc *d = h->doc;
+	if (!d || !d->hidden || d->st.unnamed)
+		return;
+	d->st.serial = d->serial;
+	doc_unname(h->t, d);
+}
+
 static void commit_part(void *arg, const struct err *e)
 {
 	struct commit *c = arg;
@@ -254,8 +264,10 @@ static void commit_part(void *arg, const struct err *e)
 	h->commit = NULL;
 	if (h->writes == c->writes) /* a text that was refused is not tried again either */
 		h->st.dirty = false;
-	if (c->e.code == ERR_NONE)
+	if (c->e.code == ERR_NONE) {
+		doc_committed(h);
 		handle_keep(h);
+	}
 	reply(c->req, &c->e);
 	for (struct waiting_flush *w; (w = c->waiting);) {
 		c->waiting = w->next;
@@ -266,29 +278,21 @@ static void commit_part(void *arg, const struct err *e)
 	free(c);
 }
 
-/* A new spec was committed: the name is the agent's from now on. The agent has mode 0644 and its maker as
- * owner; what was asked for instead comes in the same turn, before anybody else looks. */
+/* The name is the agent's from now on. */
 static void became_agent(struct commit *c)
 {
 	struct tree *t = c->h->t;
 	struct doc *d = c->h->doc;
-	size_t len = (size_t)(strrchr(d->st.name, '.') - d->st.name);
-	struct agent *a = agent_find(t->rt, d->st.name, len);
-	struct actor who = c->req->who;
-	struct err e;
-	if (!a || d->st.serial)
+	struct agent *a = agent_find(t->rt, d->st.name,
+				     (size_t)(strrchr(d->st.name, '.') - d->st.name));
+	if (!a || d->hidden)
 		return;
-	uid_t uid = d->st.uid == agent_uid(a) ? (uid_t)-1 : d->st.uid;
-	gid_t gid = d->st.gid == agent_gid(a) ? (gid_t)-1 : d->st.gid;
-	who.req += who.req ? 1 : 0; /* an act of its own */
-	d->st.serial = (uint32_t)agent_serial(a);
-	if (d->st.mode != agent_mode_bits(a) || uid != (uid_t)-1 || gid != (gid_t)-1) {
-		c->pending++;
-		struct runtime_done done = {commit_part, c};
-		if (agent_chown(t->rt, &who, a, uid, gid, d->st.mode, done, &e) < 0)
-			commit_part(c, &e);
-	}
-	doc_unname(t, d);
+	d->serial = (uint32_t)agent_serial(a);
+	doc_hide(t, d);
+	struct runtime_done done = {commit_part, c};
+	c->pending++;
+	if (!doc_mode_to_agent(t, d, d->st.name, &c->req->who, done))
+		c->pending--; /* the caller is still counted */
 }
 
 static void commit_begin(struct handle *h, struct fs_req *req, const char *name)
@@ -305,8 +309,10 @@ static void commit_begin(struct handle *h, struct fs_req *req, const char *name)
 	if (!req_was_done(h->t, req)) {
 		struct buf *b = text_of(h);
 		struct runtime_done done = {commit_part, c};
+		struct agent *a = agent_find(h->t->rt, name, (size_t)(strrchr(name, '.') - name));
+		struct actor who = a ? actor_with_groups(&req->who, agent_gid(a)) : req->who;
 		c->pending++;
-		r = agent_put(h->t->rt, &req->who, name, b->data, b->len, false, done, &e);
+		r = agent_put(h->t->rt, &who, name, b->data, b->len, false, done, &e);
 		if (r < 0)
 			commit_part(c, &e);
 	}
@@ -326,7 +332,7 @@ static void store_flush(struct handle *h, struct fs_req *req)
 		return;
 	}
 	/* A scratch file has no commit; a new spec that was removed before its first one has none either. */
-	if (d && (d->st.scratch || (d->st.unnamed && !d->st.serial))) {
+	if (d && (d->st.scratch || (d->st.unnamed && !d->serial))) {
 		h->st.dirty = false;
 		handle_keep(h);
 		req_ok(req, 0);

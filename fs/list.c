@@ -44,7 +44,7 @@ static bool list_agents(struct listing *l, const struct row *row, unsigned i, ui
 static bool list_docs(struct listing *l, const struct row *row, unsigned i, uint64_t after)
 {
 	for (struct doc *d = l->t->docs; d; d = d->next) {
-		if (d->st.unnamed || DOCS_FROM + d->st.seq <= after)
+		if (d->hidden || d->st.unnamed || DOCS_FROM + d->st.seq <= after)
 			continue;
 		struct place p = {.row = row, .sub = doc_id(d)};
 		if (!list_one(l, &p, d->st.name, i, DOCS_FROM + d->st.seq))

@@ -219,18 +219,55 @@ void tree_mkdir(struct tree *t, struct fs_req *req, fs_id dir, const char *name)
 
 /* ---- rename ---- */
 
+struct becoming { /* a scratch file on its way into the journal under a spec's name */
+	struct tree *t;
+	struct fs_req *req;
+	uint32_t doc;     /* id */
+	unsigned pending; /* records that are not durable yet, and the caller */
+	struct err e;
+};
+
+static void became_spec(void *arg, const struct err *e)
+{
+	struct becoming *b = arg;
+	if (e && b->e.code == ERR_NONE)
+		b->e = *e;
+	if (--b->pending)
+		return;
+	struct doc *doc = doc_by_id(b->t, b->doc);
+	bool failed = b->e.code != ERR_NONE;
+	if (!failed && doc)
+		doc_unname(b->t, doc);
+	if (failed)
+		req_fail(b->req, -b->e.eno, &b->e);
+	else
+		req_ok(b->req, 0);
+	free(b);
+}
+
 /* A scratch file becomes a spec: check and commit; both names stay when that fails. */
 static void rename_to_spec(struct tree *t, struct fs_req *req, struct doc *doc,
 			   const char *new_name)
 {
 	struct err e;
-	struct runtime_done done = req_done(req, 0);
+	struct becoming *b = calloc(1, sizeof *b);
+	if (!b) {
+		req_fail(req, -ENOMEM, NULL);
+		return;
+	}
+	*b = (struct becoming){.t = t, .req = req, .doc = doc_id(doc), .pending = 2};
+	struct runtime_done done = {became_spec, b};
 	int r = agent_put(t->rt, &req->who, new_name, doc->text.data, doc->text.len, false, done,
 			  &e);
-	if (r < 0)
-		done.fn(done.arg, &e);
-	else
-		doc_unname(t, doc);
+	if (r == 0) {
+		doc_hide(t, doc);
+		b->pending++;
+		if (!doc_mode_to_agent(t, doc, new_name, &req->who, done))
+			b->pending--; /* the caller is still counted */
+	} else {
+		became_spec(b, &e);
+	}
+	became_spec(b, NULL);
 }
 
 /* The same, carried out by a worker that was killed before it could drop the scratch file. */
@@ -342,7 +379,7 @@ void tree_chattr(struct tree *t, struct fs_req *req, fs_id id, uid_t uid, gid_t 
 	}
 	bool spec = r == 0 && p.row->part == PART_SPEC;
 	struct doc *doc = spec && !p.serial ? doc_by_id(t, p.sub) : NULL;
-	uint32_t serial = doc ? doc->st.serial : spec ? p.serial : 0;
+	uint32_t serial = doc ? doc->serial : spec ? p.serial : 0;
 	struct agent *a = serial ? agent_by_serial(t->rt, serial) : NULL;
 	if (a) {
 		struct runtime_done done = req_done(req, 0);

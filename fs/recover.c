@@ -66,6 +66,7 @@ static int restore_handle(struct recovery *rc, uint64_t number, const void *stat
 	if (!h)
 		return -ENOENT;
 	h->number = number;
+	h->st.who.groups = NULL; /* of the old worker's memory */
 	int r = index_add(&rc->handles, &h->by_number, number);
 	if (r == 0)
 		r = buf_add(&h->in, text->data, text->len);
@@ -140,6 +141,25 @@ static void sweep(struct tree *t)
 		}
 }
 
+static void rewrite(struct tree *t)
+{
+	keep_rewrite_begin(t->keep);
+	for (size_t i = 0; i < t->answers.cap; i++)
+		for (struct index_link *l = t->answers.buckets[i]; l; l = l->next)
+			answer_keep(t, container_of(l, struct answer, link));
+	for (const struct doc *d = t->docs; d; d = d->next) {
+		doc_keep(t, d);
+		keep_text(t->keep, KEEP_DOC, d->st.seq, 0, d->text.data, d->text.len);
+	}
+	for (size_t i = 0; i < t->slots_by_key.cap; i++)
+		for (struct index_link *l = t->slots_by_key.buckets[i]; l; l = l->next)
+			slot_keep(t, container_of(l, struct slot, by_key));
+	for (const struct handle *h = t->handles; h; h = h->next)
+		if (h->number)
+			handle_keep_all(h);
+	keep_rewrite_end(t->keep);
+}
+
 int tree_recover(struct tree *t, int keep_fd,
 		 void (*adopt)(void *arg, struct handle *h, uint64_t number), void *arg,
 		 struct err *e)
@@ -159,7 +179,7 @@ int tree_recover(struct tree *t, int keep_fd,
 	sweep(t);
 	if (rc.lost)
 		log_warn("keep.lost", NULL);
-	tree_publish(t);
+	rewrite(t); /* what became of it here counts from now on */
 	return 0;
 }
 
@@ -175,21 +195,6 @@ uint32_t tree_tag(const struct tree *t)
 
 void tree_turn(struct tree *t)
 {
-	if (!keep_is_long(t->keep))
-		return;
-	keep_rewrite_begin(t->keep);
-	for (size_t i = 0; i < t->answers.cap; i++)
-		for (struct index_link *l = t->answers.buckets[i]; l; l = l->next)
-			answer_keep(t, container_of(l, struct answer, link));
-	for (const struct doc *d = t->docs; d; d = d->next) {
-		doc_keep(t, d);
-		keep_text(t->keep, KEEP_DOC, d->st.seq, 0, d->text.data, d->text.len);
-	}
-	for (size_t i = 0; i < t->slots_by_key.cap; i++)
-		for (struct index_link *l = t->slots_by_key.buckets[i]; l; l = l->next)
-			slot_keep(t, container_of(l, struct slot, by_key));
-	for (const struct handle *h = t->handles; h; h = h->next)
-		if (h->number)
-			handle_keep_all(h);
-	keep_rewrite_end(t->keep);
+	if (keep_is_long(t->keep))
+		rewrite(t);
 }

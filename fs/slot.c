@@ -102,7 +102,7 @@ void slot_drop(struct tree *t, struct slot *s)
 {
 	list_remove(s);
 	s->user->slots--;
-	s->user->answer_bytes -= s->answer ? s->answer->len : 0;
+	s->user->answer_bytes -= s->bytes;
 	index_del(&t->slots_by_key, &s->by_key);
 	if (!s->st.pid) {
 		index_del(&t->slots_by_id, &s->by_id);
@@ -165,23 +165,29 @@ static struct slot *slot_new(struct tree *t, struct slot_state *st)
 	return s;
 }
 
+static void count_bytes(struct slot *s)
+{
+	s->user->answer_bytes -= s->bytes;
+	s->bytes = s->answer ? s->answer->len : 0;
+	s->user->answer_bytes += s->bytes;
+}
+
 int slot_restore(struct tree *t, const struct slot_state *st, struct answer *a)
 {
 	struct slot *s = enter(t, st);
 	if (!s)
 		return -ENOMEM;
 	s->answer = answer_ref(a);
-	s->user->answer_bytes += a ? a->len : 0;
+	count_bytes(s);
 	return 0;
 }
 
 void slot_set_answer(struct tree *t, struct slot *s, struct answer *a)
 {
-	s->user->answer_bytes += a ? a->len : 0;
-	s->user->answer_bytes -= s->answer ? s->answer->len : 0;
 	answer_ref(a);
 	answer_unref(t, s->answer);
 	s->answer = a;
+	count_bytes(s);
 	s->st.answer = a ? a->id : 0;
 	list_remove(s);
 	list_append(s);

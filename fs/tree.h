@@ -130,6 +130,10 @@ void handle_close(struct handle *h, uint64_t req, bool again);
  * that was written and not yet asked; who and again are those of the request (struct fs_req). */
 unsigned handle_poll(struct handle *h, const struct actor *who, bool again, void (*wake)(void *arg),
 		     void *arg);
+/* LOG: the file behind it, borrowed, for sendfile(2); -1 when it does not exist yet. */
+int handle_fd(const struct handle *h);
+/* CALL: the number of the run that the last question became; 0 when there is none. */
+uint32_t handle_run(const struct handle *h);
 enum fs_kind handle_kind(const struct handle *h);
 enum fs_hold handle_hold(const struct handle *h);
 /* The handle outlives this worker under this number (not 0), which its request `opened_by` was answered
@@ -142,9 +146,18 @@ fs_id handle_id(const struct handle *h);
 void handle_set_poll_key(struct handle *h, uint64_t key);
 uint64_t handle_poll_key(const struct handle *h);
 
-/* ---- whole operations by path, for sockets ---- */
+/* ---- by path, for sockets: with the checks that the kernel makes on the mount ---- */
 int tree_walk(struct tree *t, const struct actor *who, const char *path, struct fs_attr *ret,
 	      struct err *e);
+/* open(2) by path, with O_CREAT O_EXCL O_TRUNC. *ret is filled for a directory too, then the result is
+ * -EISDIR. *ret_created (may be NULL) says whether the name is new. */
+int tree_open_path(struct tree *t, const struct actor *who, const char *path, int flags,
+		   struct fs_attr *ret, struct handle **ret_h, bool *ret_created, struct err *e);
+/* The next entries of a directory as JSON objects {name,type,mode,uid,gid,size,mtime}, each followed by
+ * a newline and, but for the first of all, preceded by a comma, until about `want` bytes are there.
+ * *cookie: 0 at first, then as it was left. 1: there is more, 0: that was the end, or -errno. */
+int tree_list_part(struct tree *t, const struct actor *who, fs_id dir, uint64_t *cookie,
+		   struct buf *out, size_t want, struct err *e);
 void tree_get(struct tree *t, struct fs_req *req, const char *path); /* reply: r 0 and the bytes */
 void tree_put(struct tree *t, struct fs_req *req, const char *path, const char *text, size_t len,
 	      bool excl);

@@ -78,6 +78,9 @@ struct doc { /* a document in agents/ that is not an agent: an editor's scratch 
 		char name[256];
 	} st;
 	unsigned opens;
+	/* Its name is an agent's now, and which one's; the journal does not have that for sure yet. */
+	bool hidden;
+	uint32_t serial;
 	struct buf text;
 };
 
@@ -86,8 +89,10 @@ struct answer { /* what a question led to: a run, or a text that was there at on
 	unsigned refs;
 	uint64_t id;
 	uint32_t serial, number; /* of agent and run; number 0: a text */
+	struct actor who;        /* who asked, by which request */
 	struct run *run; /* owned reference; NULL: a text, or the run is not kept any more */
-	char *text;      /* owned */
+	/* Owned. Of a run: the question, for as long as the journal may not have it for sure. */
+	char *text;
 	size_t len;
 };
 
@@ -108,6 +113,7 @@ struct slot { /* where one process, or one name in run.d, finds the answer to it
 		char name[NAME_LEN_MAX + 1];
 	} st;
 	struct answer *answer;
+	size_t bytes; /* of the answer, as they were counted for the user */
 	unsigned opens;
 };
 
@@ -167,6 +173,9 @@ int place_attr_short(struct tree *t, const struct place *p, const struct actor *
 		     struct fs_attr *ret, struct err *e);
 /* What this caller finds in a call file; NULL: nothing. Borrowed. */
 struct answer *place_answer(struct tree *t, const struct place *p, const struct actor *who);
+/* who, with supplementary groups where it may matter whether gid is one. A request on the mount comes without
+ * them. */
+struct actor actor_with_groups(const struct actor *who, gid_t gid);
 int access_check(struct tree *t, const struct actor *who, const struct fs_attr *a,
 		 const struct fs_node *node, int want, struct err *e);
 
@@ -207,6 +216,12 @@ int doc_new(struct tree *t, const struct actor *who, const char *name, mode_t mo
 	    struct doc **ret, struct err *e);
 int doc_restore(struct tree *t, const struct doc_state *st, struct buf *text);
 void doc_drop(struct tree *t, struct doc *d);
+/* Its name is an agent's from now on; nothing of that is kept until doc_unname. */
+void doc_hide(struct tree *t, struct doc *d);
+/* The agent that was just made of d gets the mode that d has, and when it is new its owner: what its maker
+ * asked for, in the same turn, before anybody else looks. true: done will be called. */
+bool doc_mode_to_agent(struct tree *t, const struct doc *d, const char *file,
+		       const struct actor *who, struct runtime_done done);
 void doc_unname(struct tree *t, struct doc *d); /* drops it when it is not open */
 int doc_rename(struct tree *t, struct doc *d, const char *name, struct err *e);
 void doc_closed(struct tree *t, struct doc *d);
@@ -241,4 +256,4 @@ ssize_t answer_read(struct tree *t, const struct answer *a, uint64_t off, void *
 /* The caller holds a reference. */
 struct answer *answer_restore(struct tree *t, uint64_t id, const void *state, struct buf *text);
 struct answer *answer_of(struct tree *t, uint64_t id); /* borrowed; NULL: none */
-void answer_keep(struct tree *t, const struct answer *a);
+void answer_keep(struct tree *t, struct answer *a);
