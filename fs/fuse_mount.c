@@ -11,6 +11,7 @@
 #include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -32,14 +33,15 @@ static int make_dirs(const char *dir, struct err *e)
 	return 0;
 }
 
-/* A dead mount answers ENOTCONN to everything; detach it so that a new one can take its place. */
+/* A dead mount answers ENOTCONN to every request; detach it so that a new one can take its place. Asked
+ * by statfs: what stat says of a mount's root comes from the kernel's cache for a minute. */
 static int detach_dead(const char *dir, struct err *e)
 {
-	struct stat st;
-	for (int i = 0; i < 8 && stat(dir, &st) < 0 && (errno == ENOTCONN || errno == ECONNABORTED);
+	struct statfs st;
+	for (int i = 0; i < 8 && statfs(dir, &st) < 0 && (errno == ENOTCONN || errno == ECONNABORTED);
 	     i++)
 		fuse_unmount(dir);
-	if (stat(dir, &st) < 0 && errno != ENOENT)
+	if (statfs(dir, &st) < 0 && errno != ENOENT)
 		return err_sys(e, ERR_SYS_IO, errno, "mount point '%s'", dir);
 	return 0;
 }
