@@ -42,7 +42,8 @@ struct sandbox_spec {
 	uid_t uid;                          /* (uid_t)-1: the daemon's own */
 	gid_t gid;
 	struct sandbox_limits limits;
-	bool enforce; /* apply limits */
+	bool enforce;                       /* apply limits */
+	const char *driver; /* by name; NULL: the best available of the tier */
 };
 
 enum sandbox_end { /* why it ended */

@@ -308,10 +308,8 @@ static void start(struct server *s, const struct spawn_req *q, char *text, const
 {
 	const struct err bad = {ERR_SPAWN_FAILED, EBADMSG, 0, "the start request cannot be read"};
 	struct spawn_start st = {.stdio = {s->null, s->null, s->null}, .cwd_fd = -1};
-	int text_fd = -1,
-	    hold = -1,
-	    *to[SPAWN_FDS] = {&text_fd,	   &st.stdio[0], &st.stdio[1],
-			      &st.stdio[2], &st.cwd_fd,	 &hold};
+	int text_fd = -1, hold = -1, *to[SPAWN_FDS] = {&text_fd,     &st.stdio[0], &st.stdio[1],
+						       &st.stdio[2], &st.cwd_fd,   &hold};
 	struct job *j = job_by_id(&s->jobs, q->id);
 	if (j) { /* asked for already: say how it is */
 		queue(s, j, j->state == JOB_OVER ? NEWS_ENDED : j->pid ? NEWS_STARTED : 0);
@@ -342,7 +340,8 @@ static void start(struct server *s, const struct spawn_req *q, char *text, const
 	st.uid = q->uid;
 	st.gid = q->gid;
 	launch(s, j, &st);
-	if (hold >= 0 && j->state == JOB_RUNNING) /* behind the fork: a keeper must not have it too */
+	if (hold >= 0 &&
+	    j->state == JOB_RUNNING) /* behind the fork: a keeper must not have it too */
 		j->hold = fcntl(hold, F_DUPFD_CLOEXEC, 3);
 }
 

@@ -46,25 +46,37 @@ static const struct sandbox_driver native = {
 };
 const struct sandbox_driver *const sandbox_drivers[] = {&native, NULL};
 
-int sandbox_tier_available(enum sandbox_tier tier, struct err *e)
+int sandbox_driver_find(enum sandbox_tier tier, const char *name, const struct sandbox_driver **ret,
+			struct err *e)
 {
 	int r = 0;
 	for (const struct sandbox_driver *const *d = sandbox_drivers; *d; d++) {
 		struct err why = {0};
-		if ((*d)->tier != tier)
+		if ((*d)->tier != tier || (name && strcmp((*d)->name, name) != 0))
 			continue;
-		if ((*d)->available(&why) == 0)
+		if ((*d)->available(&why) == 0) {
+			if (ret)
+				*ret = *d;
 			return 0;
+		}
 		r = err_set(e, ERR_SEC_TIER, "tier '%s' cannot be had: %s", sandbox_tier_name(tier),
 			    why.msg);
 	}
 	if (r < 0)
 		return r;
+	if (name)
+		return err_set(e, ERR_SEC_TIER, "tier '%s' has no driver '%s'",
+			       sandbox_tier_name(tier), name);
 	return err_set(
 		e, ERR_SEC_TIER,
 		"tier '%s' cannot be had: this build has no driver for it; `tier: None` runs "
 		"without a wall where security.allow_native_execution permits it",
 		sandbox_tier_name(tier));
+}
+
+int sandbox_tier_available(enum sandbox_tier tier, struct err *e)
+{
+	return sandbox_driver_find(tier, NULL, NULL, e);
 }
 
 static const char *env_path(const struct sandbox_spec *s)
@@ -116,7 +128,7 @@ static bool allowed(const char *const *allow, const char *program)
 int sandbox_spec_check(enum sandbox_tier tier, const struct sandbox_spec *s, char program[PATH_MAX],
 		       struct err *e)
 {
-	int r = sandbox_tier_available(tier, e);
+	int r = sandbox_driver_find(tier, s->driver, NULL, e);
 	if (r < 0)
 		return r;
 	if (!s->argv || !s->argv[0] || !*s->argv[0])

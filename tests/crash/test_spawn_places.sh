@@ -3,7 +3,7 @@
 # without any cgroup (tests/sandbox/places.h). As they are started they run with the quick tests.
 set -u
 failed=0
-for prog in spawn spawn_end spawn_limits spawn_lost; do
+for prog in cgroup spawn spawn_end spawn_limits spawn_lost; do
   SYMBI_PLACE=all timeout 600 "${SYMBI_BUILD_DIR:?}/tests/test_$prog" || failed=1
 done
 exit $failed

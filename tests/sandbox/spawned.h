@@ -44,6 +44,7 @@ struct spawned {
 	bool lost, resynced;
 	uint64_t next_id;
 	uv_timer_t timer;
+	const struct sandbox_driver *driver; /* to start with; NULL: native */
 };
 
 static inline struct heard *heard_of(struct spawned *s, uint64_t id)
@@ -224,7 +225,8 @@ static inline uint64_t spawned_start(struct spawned *s, struct sandbox_spec *spe
 		spec->stdout_fd = out;
 	if (spec->stderr_fd < 0)
 		spec->stderr_fd = err;
-	if (sandbox_start(s->client, TIER_NONE, spec, &e) < 0)
+	spec->driver = s->driver ? s->driver->name : NULL;
+	if (sandbox_start(s->client, s->driver ? s->driver->tier : TIER_NONE, spec, &e) < 0)
 		fail_msg("%s", e.msg);
 	close(out);
 	close(err);

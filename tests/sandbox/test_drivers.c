@@ -1,0 +1,262 @@
+/* SPDX-License-Identifier: MIT */
+/* test_drivers.c - what every driver must do alike: the same cases run over each that the registry holds. A
+ * driver that cannot run here is named with its reason. */
+#include "tests/sandbox/spawned.h"
+
+static struct spawned s;
+static struct sandbox_caps caps;
+static const struct sandbox_driver *driver;
+
+static int setup(void **state)
+{
+	(void)state;
+	spawned_open(&s);
+	s.driver = driver;
+	sandbox_caps_probe(&caps);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	spawned_close(&s);
+	return 0;
+}
+
+static void exit_codes_and_signals(void **state)
+{
+	(void)state;
+	assert_int_equal(spawned_sh(&s, "exit 0")->result.code, 0);
+	struct heard *h = spawned_sh(&s, "exit 133");
+	assert_int_equal(h->result.end, END_EXITED);
+	assert_int_equal(h->result.code, 133);
+	h = spawned_sh(&s, "kill -SEGV $$");
+	assert_int_equal(h->result.end, END_SIGNALED);
+	assert_int_equal(h->result.code, SIGSEGV);
+	assert_int_equal(h->started, 1);
+	assert_int_equal(h->ended, 1);
+}
+
+static void streams(void **state)
+{
+	(void)state;
+	struct shell_spec sh;
+	int p[2];
+	assert_int_equal(pipe2(p, O_CLOEXEC), 0);
+	shell_spec(&s, &sh, "cat; echo more; echo wrong >&2");
+	sh.spec.stdin_fd = p[0];
+	uint64_t id = spawned_start(&s, &sh.spec);
+	close(p[0]);
+	assert_int_equal(write(p[1], "given\n", 6), 6);
+	close(p[1]);
+	assert_int_equal(spawned_wait(&s, id)->result.code, 0);
+	assert_string_equal(text_of(s.out), "given\nmore\n");
+	assert_string_equal(text_of(s.err), "wrong\n");
+	assert_int_equal(spawned_sh(&s, "cat")->result.code, 0); /* no input is an empty one */
+}
+
+static void environment_and_arguments(void **state)
+{
+	(void)state;
+	struct shell_spec sh;
+	const char *env[] = {"B=2 and more", "A=", NULL}, *argv[] = {"/usr/bin/env", NULL};
+	shell_spec(&s, &sh, "");
+	sh.spec.argv = argv;
+	sh.spec.envp = env;
+	assert_int_equal(spawned_run(&s, &sh.spec)->result.code, 0);
+	assert_string_equal(text_of(s.out), "B=2 and more\nA=\n");
+	const char *print[] = {"/usr/bin/printf", "%s|", "", "a b", "$(id)", NULL};
+	sh.spec.id = s.next_id++;
+	sh.spec.stdout_fd = sh.spec.stderr_fd = -1;
+	sh.spec.argv = print;
+	assert_int_equal(spawned_run(&s, &sh.spec)->result.code, 0);
+	assert_string_equal(text_of(s.out), "|a b|$(id)|");
+}
+
+static void works_in_its_directory(void **state)
+{
+	(void)state;
+	char path[128];
+	assert_int_equal(spawned_sh(&s, "echo kept > file && cat file")->result.code, 0);
+	assert_string_equal(text_of(s.out), "kept\n");
+	snprintf(path, sizeof path, "%s/file", s.work);
+	assert_string_equal(text_of(path), "kept\n");
+}
+
+static void no_descriptor_but_its_streams(void **state)
+{
+	(void)state;
+	int leak = open("/etc/passwd", O_RDONLY);
+	spawned_sh(&s, "for f in 3 4 5 6 7 8 9 10 11 12 20; do [ -e /proc/self/fd/$f ] && "
+		       "readlink /proc/self/fd/$f; done | grep -v -e /dev/null -e pipe: ; true");
+	close(leak);
+	assert_string_equal(text_of(s.out), "");
+}
+
+static void privileges_cannot_grow(void **state)
+{
+	(void)state;
+	spawned_sh(&s, "grep NoNewPrivs /proc/self/status");
+	assert_string_equal(text_of(s.out), "NoNewPrivs:\t1\n");
+}
+
+static void a_program_that_is_not_there_is_named(void **state)
+{
+	(void)state;
+	struct shell_spec sh;
+	struct err e = {0};
+	const char *argv[] = {"/no/such/program", NULL};
+	shell_spec(&s, &sh, "");
+	sh.spec.argv = argv;
+	assert_int_equal(sandbox_start(s.client, driver->tier, &sh.spec, &e), -ENOENT);
+	assert_non_null(strstr(e.msg, "/no/such/program"));
+}
+
+#define DAEMON "(setsid sh -c 'trap \"\" TERM HUP; while :; do sleep 0.1; done' \"$0\" &) ; "
+
+static uint64_t start(const char *script)
+{
+	struct shell_spec sh;
+	const char *argv[] = {"/bin/sh", "-c", script, s.work, NULL};
+	shell_spec(&s, &sh, script);
+	sh.spec.argv = argv;
+	return spawned_start(&s, &sh.spec);
+}
+
+static void kill_ends_all_of_it(void **state)
+{
+	(void)state;
+	uint64_t id = start(DAEMON "(sh -c 'kill -STOP $$; sleep 99' \"$0\") & trap '' TERM; wait");
+	spawned_until(&s, running(s.work) >= 3);
+	sandbox_kill(s.client, id, NULL);
+	assert_int_equal(spawned_wait(&s, id)->result.end, END_KILLED);
+	assert_int_equal(running(s.work), 0);
+}
+
+static void the_rest_ends_with_the_first(void **state)
+{
+	(void)state;
+	uint64_t id = start(DAEMON "exit 5");
+	assert_int_equal(spawned_wait(&s, id)->result.code, 5);
+	assert_int_equal(running(s.work), 0);
+}
+
+static void terminate_is_heard(void **state)
+{
+	(void)state;
+	uint64_t id = start("trap 'exit 3' TERM; echo up; while :; do sleep 0.05; done");
+	spawned_until(&s, *text_of(s.out));
+	sandbox_signal(s.client, id, SIGTERM, NULL);
+	assert_int_equal(spawned_wait(&s, id)->result.code, 3);
+}
+
+static void frozen_means_no_progress(void **state)
+{
+	(void)state;
+	struct stat st, before = {0};
+	unsigned same = 0;
+	uint64_t id = start("while :; do echo y; done");
+	spawned_until(&s, stat(s.out, &st) == 0 && st.st_size > 0);
+	sandbox_freeze(s.client, id, true, NULL);
+	spawned_until(&s,
+		      stat(s.out, &st) == 0 && (same = st.st_size == before.st_size ? same + 1 : 0,
+						before = st, same > 20));
+	sandbox_freeze(s.client, id, false, NULL);
+	spawned_until(&s, stat(s.out, &st) == 0 && st.st_size > before.st_size);
+	sandbox_freeze(s.client, id, true, NULL);
+	sandbox_kill(s.client, id, NULL);
+	assert_int_equal(spawned_wait(&s, id)->result.end, END_KILLED);
+}
+
+static void limits_end_it_and_say_so(void **state)
+{
+	(void)state;
+	struct shell_spec sh;
+	shell_spec(&s, &sh, "exec dd if=/dev/zero of=/dev/null bs=128M count=1");
+	sh.spec.limits.memory_bytes = 64u << 20;
+	struct heard *h = spawned_run(&s, &sh.spec);
+	if (caps.memory)
+		assert_int_equal(h->result.end, END_MEMORY);
+	else
+		assert_int_not_equal(h->result.code, 0);
+	shell_spec(&s, &sh, "exec yes");
+	sh.spec.limits.file_bytes = 1u << 20;
+	assert_int_equal(spawned_run(&s, &sh.spec)->result.end, END_FILE_SIZE);
+	if (!caps.pids)
+		return;
+	shell_spec(&s, &sh, "for i in 1 2 3 4 5 6 7 8 9; do sleep 99 & done");
+	sh.spec.limits.pids = 6;
+	h = spawned_run(&s, &sh.spec);
+	assert_int_not_equal(h->result.code, 0);
+	assert_true(h->result.pids_refused > 0);
+}
+
+static void use_is_measured(void **state)
+{
+	(void)state;
+	uint64_t id = start("echo up; sleep 99; true");
+	spawned_until(&s, *text_of(s.out));
+	sandbox_measure(s.client, id, NULL);
+	spawned_until(&s, heard_of(&s, id)->measured);
+	assert_true(heard_of(&s, id)->usage.memory_bytes > 0);
+	assert_true(heard_of(&s, id)->usage.pids >= 1);
+	sandbox_kill(s.client, id, NULL);
+	assert_true(spawned_wait(&s, id)->result.cpu_ns > 0);
+}
+
+static void a_hundred_starts_leave_nothing(void **state)
+{
+	(void)state;
+	for (int i = 0; i < 100; i++)
+		assert_int_equal(start("exit 0"), s.next_id - 1);
+	for (uint64_t id = s.next_id - 100; id < s.next_id; id++) {
+		assert_int_equal(spawned_wait(&s, id)->result.code, 0);
+		sandbox_ack(s.client, id, NULL);
+	}
+	assert_int_equal(running(s.work), 0);
+	assert_true(groups_of(&s) <= 64 * 7);
+}
+
+static void all_ends_with_the_daemon(void **state)
+{
+	(void)state;
+	start(DAEMON "sleep 99");
+	spawned_until(&s, running(s.work) >= 2);
+	spawned_stop(&s);
+	assert_int_equal(running(s.work), 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(exit_codes_and_signals),
+		cmocka_unit_test(streams),
+		cmocka_unit_test(environment_and_arguments),
+		cmocka_unit_test(works_in_its_directory),
+		cmocka_unit_test(no_descriptor_but_its_streams),
+		cmocka_unit_test(privileges_cannot_grow),
+		cmocka_unit_test(a_program_that_is_not_there_is_named),
+		cmocka_unit_test(kill_ends_all_of_it),
+		cmocka_unit_test(the_rest_ends_with_the_first),
+		cmocka_unit_test(terminate_is_heard),
+		cmocka_unit_test(frozen_means_no_progress),
+		cmocka_unit_test(limits_end_it_and_say_so),
+		cmocka_unit_test(use_is_measured),
+		cmocka_unit_test(a_hundred_starts_leave_nothing),
+		cmocka_unit_test(all_ends_with_the_daemon),
+	};
+	int failed = 0;
+	for (const struct sandbox_driver *const *d = sandbox_drivers; *d; d++) {
+		struct err e = {0};
+		char name[64];
+		driver = *d;
+		if (driver->available(&e) < 0) {
+			printf("skipped: driver '%s' of %s: %s\n", driver->name,
+			       sandbox_tier_name(driver->tier), e.msg);
+			continue;
+		}
+		snprintf(name, sizeof name, "driver %s", driver->name);
+		failed += cmocka_run_group_tests_name(name, tests, setup, teardown);
+	}
+	return failed ? 1 : 0;
+}
