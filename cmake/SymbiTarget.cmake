@@ -19,6 +19,7 @@ else()
     target_compile_definitions(symbi_flags INTERFACE _FORTIFY_SOURCE=2)
   endif()
   target_link_options(symbi_flags INTERFACE -Wl,-z,relro,-z,now)
+  target_link_options(symbi_flags INTERFACE -static-libstdc++ -static-libgcc) # C++ is TOML alone
 endif()
 if(SYMBI_FUZZ)
   # Coverage of the layers themselves guides the fuzzer; only its own programs get its main().

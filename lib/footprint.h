@@ -1,0 +1,8 @@
+/* SPDX-License-Identifier: MIT */
+/* footprint.h - a process that is about to wait for long gives back what it does not need. L0. */
+#pragma once
+
+/* Drop the pages of program text from this process's page tables. They stay in the page cache and come back
+ * when they are touched, a microsecond each; pages of data, relocated ones among them, are not dropped. Costs
+ * some 100 us. Any thread. */
+void footprint_trim(void);
