@@ -13,6 +13,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "lib/footprint.h"
 #include "lib/log.h"
 #include "lib/loop.h"
 #include "lib/mem.h"
@@ -297,7 +298,10 @@ int parent_run(struct daemon *d, struct err *e)
 	reap(&p); /* the spawner may have died before SIGCHLD was blocked */
 	while (!p.done || d->worker > 0) {
 		struct pollfd fds[] = {{p.signals, POLLIN, 0}, {p.said, POLLIN, 0}};
-		if (poll(fds, ARRAY_LEN(fds), wait_ms(&p)) < 0 && errno != EINTR)
+		int ms = wait_ms(&p);
+		if (ms < 0 && p.said < 0)
+			footprint_trim(); /* it may sleep for months now */
+		if (poll(fds, ARRAY_LEN(fds), ms) < 0 && errno != EINTR)
 			break;
 		if (fds[1].revents && p.said >= 0)
 			hear_worker(&p);
