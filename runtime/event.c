@@ -19,11 +19,13 @@ static void events_path(const struct runtime *rt, char *out, size_t cap)
 	snprintf(out, cap, "%s/events", rt->state_dir);
 }
 
-/* Sequence of the last whole line of a feed; half a line behind it is cut. 0: none. */
-static uint64_t last_seq_of(int fd)
+/* Sequence of the last whole line of a feed, 0: none; *ret_at is where that line begins. Half a line behind
+ * it is cut. */
+static uint64_t last_line_of(int fd, off_t *ret_at)
 {
 	static char tail[2 * EVENT_LINE_MAX];
 	struct stat st;
+	*ret_at = 0;
 	if (fstat(fd, &st) < 0 || st.st_size == 0)
 		return 0;
 	off_t from = st.st_size > (off_t)sizeof tail ? st.st_size - (off_t)sizeof tail : 0;
@@ -36,9 +38,29 @@ static uint64_t last_seq_of(int fd)
 	json_t *line = json_loadb(start, (size_t)(end - start), 0, NULL);
 	uint64_t seq = (uint64_t)json_integer_value(json_object_get(line, "seq"));
 	json_decref(line);
-	if (ftruncate(fd, from + (end - tail) + 1) < 0)
+	*ret_at = from + (start - tail);
+	off_t whole = from + (end - tail) + 1;
+	if (whole < st.st_size && ftruncate(fd, whole) < 0)
 		return seq;
 	return seq;
+}
+
+static uint64_t last_seq_of(int fd)
+{
+	off_t at;
+	return last_line_of(fd, &at);
+}
+
+/* A killed worker may have told of records that never came into the journal: their numbers are given out
+ * again, so those lines go. */
+void events_cut(struct runtime *rt, uint64_t last)
+{
+	off_t at;
+	while (rt->events_seq > last) {
+		rt->events_seq = last_line_of(rt->events_fd, &at);
+		if (rt->events_seq > last && ftruncate(rt->events_fd, at) < 0)
+			return;
+	}
 }
 
 static int open_feed(const char *path)

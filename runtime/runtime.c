@@ -84,8 +84,7 @@ int runtime_open(struct runtime **ret, const struct runtime_opts *o, struct err 
 		runtime_close(rt);
 		return r;
 	}
-	if (rt->journal && rt->events_seq > journal_last_seq(rt->journal))
-		rt->events_seq = journal_last_seq(rt->journal); /* the journal was begun anew */
+	events_cut(rt, journal_last_seq(rt->journal));
 	rt->replaying = false;
 	struct agent *dirty = rt->dirty;
 	if (dirty)

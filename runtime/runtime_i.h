@@ -312,6 +312,7 @@ void render_enforced(const struct runtime *rt, struct buf *out);
 
 /* ---- event.c, trigger.c ---- */
 int events_open(struct runtime *rt, struct err *e);
+void events_cut(struct runtime *rt, uint64_t last);
 void events_close(struct runtime *rt);
 void event_emit(struct runtime *rt, const struct facts *f, struct agent *about, const char *type,
 		const char *more);
