@@ -5,8 +5,6 @@
 #include <errno.h>
 #include <string.h>
 
-#include "lib/buf.h"
-
 #define NAME_BYTES_MAX 255
 
 static int hex(char c)
@@ -67,23 +65,6 @@ int path_decode(const char *raw, char *out, size_t cap, struct err *e)
 	}
 	out[at] = 0;
 	return 0;
-}
-
-static bool unreserved(char c)
-{
-	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-	       (c && strchr("-._~/", c));
-}
-
-int path_encode(const char *path, struct buf *out)
-{
-	for (const char *p = path; *p; p++) {
-		if (unreserved(*p))
-			buf_add(out, p, 1);
-		else
-			buf_printf(out, "%%%02X", (unsigned char)*p);
-	}
-	return out->fail;
 }
 
 /* Digits at *p, moved behind them; false when there are none or they do not fit. */

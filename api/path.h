@@ -15,10 +15,6 @@
  * component above 255 bytes. */
 int path_decode(const char *raw, char *out, size_t cap, struct err *e);
 
-/* Append the percent-encoded form of a decoded path: what path_decode reads back. */
-struct buf;
-int path_encode(const char *path, struct buf *out);
-
 struct range { /* of a text of known size */
 	uint64_t from;
 	uint64_t len;

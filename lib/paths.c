@@ -4,7 +4,6 @@
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
 void paths_default(struct paths *ret)
@@ -28,11 +27,4 @@ void paths_default(struct paths *ret)
 		snprintf(ret->state, sizeof ret->state, "%s/symbi", state);
 	else
 		snprintf(ret->state, sizeof ret->state, "%s/.local/state/symbi", home ? home : "/tmp");
-}
-
-const char *paths_socket(struct paths *p, const char *state)
-{
-	if (state && strcmp(state, p->state) != 0)
-		snprintf(p->socket, sizeof p->socket, "%s/symbi.sock", state);
-	return p->socket;
 }

@@ -8,8 +8,3 @@ struct paths {
 	char socket[256]; /* root: /run/symbi/symbi.sock; else $XDG_RUNTIME_DIR/symbi.sock, or /tmp/symbi-UID/ */
 };
 void paths_default(struct paths *ret);
-
-/* The socket of the daemon whose state directory is `state`: the default one for the default
- * directory, else STATE/symbi.sock, so that daemons with directories of their own do not meet.
- * NULL stands for the default. The text is owned by *p. */
-const char *paths_socket(struct paths *p, const char *state);

@@ -21,12 +21,13 @@ int main(int argc, char **argv)
 	struct err e = {0};
 	struct daemon d = {.ready_fd = -1, .say_fd = -1, .parent = getpid()};
 	d.lock_fd = d.fuse_fd = d.spawn_fd = d.listen_fd = d.keep_fd = -1;
-	paths_default(&d.paths);
 	int r = config_new(&d.config, &e);
 	if (r == 0)
 		r = options_read(&d, argc, argv, &e);
 	if (r == -1) {
-		r = open_log(&d, &e);
+		r = prepare_state(&d, &e); /* the log is in it, most of the time */
+		if (r == 0)
+			r = open_log(&d, &e);
 		set_log(&d);
 		if (r == 0)
 			r = start_all(&d, &e);
@@ -36,7 +37,8 @@ int main(int argc, char **argv)
 		}
 	}
 	if (e.code != ERR_NONE) {
-		fprintf(stderr, "symbid: %s %s\n", err_code_name(e.code), e.msg);
+		if (d.ready_fd < 0 || d.log) /* else whoever waits there says it */
+			fprintf(stderr, "symbid: %s %s\n", err_code_name(e.code), e.msg);
 		if (d.ready_fd >= 0)
 			dprintf(d.ready_fd, "%s %s\n", err_code_name(e.code), e.msg);
 	}

@@ -36,7 +36,7 @@ static int print(int (*render)(struct buf *))
 /* Each returns GO_ON or an exit status; arg is what the option was given. */
 static int set_mount(struct daemon *d, const char *arg)
 {
-	d->mount = arg;
+	d->mount_option = arg;
 	return GO_ON;
 }
 
@@ -49,13 +49,13 @@ static int set_no_fuse(struct daemon *d, const char *arg)
 
 static int set_state(struct daemon *d, const char *arg)
 {
-	d->state = arg;
+	d->state_option = arg;
 	return GO_ON;
 }
 
 static int set_socket(struct daemon *d, const char *arg)
 {
-	d->socket = arg;
+	d->socket_option = arg;
 	return GO_ON;
 }
 
@@ -153,7 +153,7 @@ static const struct {
 
 static int print_help(struct daemon *d, const char *arg)
 {
-	(void)arg;
+	(void)d, (void)arg;
 	puts("usage: symbid [OPTION...]\n\n"
 	     "Serves in the foreground; `symbi up` starts it in the background. SIGTERM stops it "
 	     "and\n"
@@ -161,8 +161,9 @@ static int print_help(struct daemon *d, const char *arg)
 	for (size_t i = 0; i < ARRAY_LEN(options); i++)
 		printf("  --%-14s%-6s %s\n", options[i].name, options[i].arg ? options[i].arg : "",
 		       options[i].help);
-	printf("\nHere: --mount %s --state %s --socket %s\n", d->paths.mount, d->paths.state,
-	       d->paths.socket);
+	struct places p;
+	if (places_find(&p, NULL, NULL, NULL, NULL, NULL) == 0)
+		printf("\nHere: --mount %s --state %s --socket %s\n", p.mount, p.state, p.socket);
 	return 0;
 }
 
@@ -198,37 +199,6 @@ static int load_settings(struct daemon *d, struct err *e)
 	return r;
 }
 
-/* An option wins over the setting, which wins over the default. The texts of settings are copied: a
- * reload may replace them. */
-static int settle_paths(struct daemon *d, struct err *e)
-{
-	const struct {
-		const char **at;
-		const char *key;
-	} rows[] = {
-		{&d->mount, "paths.mount"},
-		{&d->state, "paths.state"},
-		{&d->socket, "socket.path"},
-	};
-	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-		const char *text = config_str(d->config, rows[i].key);
-		if (*rows[i].at || !*text)
-			continue;
-		*rows[i].at = strdup(text); /* as long as the process lives */
-		if (!*rows[i].at)
-			return err_set(e, ERR_SYS_MEMORY, "no memory for '%s'", text);
-	}
-	if (!d->mount)
-		d->mount = d->paths.mount;
-	if (!d->state)
-		d->state = d->paths.state;
-	if (!d->socket)
-		d->socket = paths_socket(&d->paths, d->state);
-	if (d->no_fuse)
-		d->mount = NULL;
-	return 0;
-}
-
 int options_read(struct daemon *d, int argc, char **argv, struct err *e)
 {
 	int r = parse(d, argc, argv);
@@ -236,6 +206,10 @@ int options_read(struct daemon *d, int argc, char **argv, struct err *e)
 		return r;
 	r = load_settings(d, e);
 	if (r == 0)
-		r = settle_paths(d, e);
+		r = places_find(&d->places, d->config, d->mount_option, d->state_option,
+				d->socket_option, e);
+	d->mount = d->no_fuse ? NULL : d->places.mount;
+	d->state = d->places.state;
+	d->socket = d->places.socket;
 	return r < 0 ? 1 : GO_ON;
 }

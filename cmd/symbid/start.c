@@ -78,6 +78,12 @@ static int check_state(const char *dir, struct err *e)
 	return 0;
 }
 
+int prepare_state(const struct daemon *d, struct err *e)
+{
+	int r = make_dirs(d->state, e);
+	return r < 0 ? r : check_state(d->state, e);
+}
+
 static pid_t lock_owner(int fd)
 {
 	char text[32] = "";
@@ -230,11 +236,7 @@ static void raise_files(struct daemon *d)
 int start_all(struct daemon *d, struct err *e)
 {
 	raise_files(d);
-	int r = make_dirs(d->state, e);
-	if (r == 0)
-		r = check_state(d->state, e);
-	if (r == 0)
-		r = lock_state(d, e);
+	int r = lock_state(d, e);
 	if (r < 0)
 		return r;
 	r = spawn_server_cleanup(d->state, e);

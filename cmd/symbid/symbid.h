@@ -6,16 +6,16 @@
 #include <sys/resource.h>
 #include <sys/types.h>
 
-#include "lib/paths.h"
-#include "runtime/config.h"
+#include "runtime/places.h"
 
 #define CONFIG_FILES_MAX 16
 #define WORKER_FAILED    3 /* exit status of a worker that said why it could not start */
 
 struct daemon {
 	/* as asked for */
-	struct paths paths;
-	const char *mount; /* NULL: no mount */
+	const char *mount_option, *state_option, *socket_option; /* NULL: not given */
+	struct places places;
+	const char *mount; /* NULL: no mount; else, as the two below, in `places` */
 	const char *state;
 	const char *socket;
 	const char *log; /* NULL: standard error as it is */
@@ -41,7 +41,9 @@ struct daemon {
 int options_read(struct daemon *d, int argc, char **argv, struct err *e);
 
 /* ---- start.c: what is made once, before the first worker ---- */
-/* State directory, its lock, spawner, mount and socket. On failure what was made is undone. */
+/* Make the state directory; refuse one that others could change. */
+int prepare_state(const struct daemon *d, struct err *e);
+/* The directory's lock, spawner, mount and socket. On failure what was made is undone. */
 int start_all(struct daemon *d, struct err *e);
 void stop_all(struct daemon *d);
 int start_spawner(struct daemon *d, struct err *e);

@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "api/path.h"
-#include "lib/buf.h"
 #include "lib/mem.h"
 #include "tests/support/check.h"
 
@@ -79,24 +78,6 @@ static void the_buffer_is_a_limit(void **state)
 	}
 }
 
-static void encoded_paths_decode_to_themselves(void **state)
-{
-	(void)state;
-	char name[256], out[1024];
-	autobuf struct buf b;
-	buf_init(&b, 4096);
-	size_t n = 0;
-	for (int c = 1; c < 256; c++)
-		if (c != '/')
-			name[n++] = (char)c;
-	name[n] = 0;
-	assert_int_equal(path_encode(name, &b), 0);
-	for (size_t i = 0; i < b.len; i++)
-		assert_true((unsigned char)b.data[i] > ' ' && (unsigned char)b.data[i] < 127);
-	assert_int_equal(path_decode(b.data, out, sizeof out, NULL), 0);
-	assert_string_equal(out, name);
-}
-
 static void ranges_are_cut_to_the_text(void **state)
 {
 	(void)state;
@@ -145,7 +126,6 @@ int main(void)
 		cmocka_unit_test(bad_paths_are_refused),
 		cmocka_unit_test(a_component_has_at_most_255_bytes),
 		cmocka_unit_test(the_buffer_is_a_limit),
-		cmocka_unit_test(encoded_paths_decode_to_themselves),
 		cmocka_unit_test(ranges_are_cut_to_the_text),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
