@@ -196,7 +196,7 @@ static void check_seccomp(const struct checkup *c, struct finding *f)
 static void check_tiers(const struct checkup *c, struct finding *f)
 {
 	(void)c;
-	char have[120] = "", why[200] = "";
+	char have[120] = "", why[400] = "";
 	for (const struct sandbox_driver *const *d = sandbox_drivers; *d; d++) {
 		struct err e = {0};
 		size_t n = strlen(have), w = strlen(why);
@@ -204,7 +204,7 @@ static void check_tiers(const struct checkup *c, struct finding *f)
 			snprintf(have + n, sizeof have - n, "%s%s (%s)", n ? ", " : "",
 				 sandbox_tier_name((*d)->tier), (*d)->name);
 		else
-			snprintf(why + w, sizeof why - w, "%s%s: %s", w ? "; " : "", (*d)->name,
+			snprintf(why + w, sizeof why - w, "%s%s: %.120s", w ? "; " : "", (*d)->name,
 				 e.msg);
 	}
 	finding_set(f, have[0] ? VERDICT_OK : VERDICT_MISSING, why, "%s",
