@@ -7,7 +7,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#define FAR SIZE_MAX
+#define FAR	  SIZE_MAX
+#define EDITS_MAX 2
 
 void suggest_init(struct suggest *s, const char *word)
 {
@@ -29,7 +30,7 @@ static size_t distance(const char *a, const char *b)
 {
 	size_t n = strlen(a), m = strlen(b);
 	uint8_t rows[3][SUGGEST_WORD_MAX + 1];
-	if (n > SUGGEST_WORD_MAX || m > SUGGEST_WORD_MAX)
+	if (n > SUGGEST_WORD_MAX || m > SUGGEST_WORD_MAX || n > m + EDITS_MAX || m > n + EDITS_MAX)
 		return FAR;
 	uint8_t *before = rows[0], *above = rows[1], *row = rows[2];
 	for (size_t j = 0; j <= m; j++)
@@ -63,7 +64,7 @@ void suggest_try(struct suggest *s, const char *known)
 
 const char *suggest_best(const struct suggest *s)
 {
-	return s->distance <= (strlen(s->word) > 4 ? 2u : 1u) ? s->best : NULL;
+	return s->distance <= (size_t)(strlen(s->word) > 4 ? EDITS_MAX : 1) ? s->best : NULL;
 }
 
 const char *suggest_text(struct suggest *s)

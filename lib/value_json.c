@@ -134,7 +134,7 @@ static bool cut_inside_token(const char *text, size_t len)
 				starts_word(token, n, "null")));
 }
 
-/* jansson calls a text wrong when it has no memory for a part of it. */
+/* jansson calls a text wrong, or goes on without a letter, when it has no memory for a part of it. */
 static _Thread_local bool out_of_memory;
 
 static void *watched_malloc(size_t n)
@@ -157,11 +157,13 @@ int value_parse_json(struct value_build *b, const char *text, size_t len, struct
 	pthread_once(&once, watch_memory);
 	out_of_memory = false;
 	json_t *j = json_loadb(text, len, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &why);
+	if (out_of_memory) { /* it may have dropped a letter and gone on */
+		json_decref(j);
+		return err_set(e, ERR_SYS_MEMORY, "no memory for the text");
+	}
 	if (!j) {
 		unsigned line = why.line > 0 ? (unsigned)why.line : 1;
 		enum json_error_code kind = json_error_code(&why);
-		if (out_of_memory)
-			return err_set(e, ERR_SYS_MEMORY, "no memory for the text");
 		bool at_end = why.position >= 0 && (size_t)why.position >= len;
 		*b->unfinished = len == 0 || kind == json_error_premature_end_of_input ||
 				 (kind == json_error_invalid_utf8 && why.position >= 0 &&

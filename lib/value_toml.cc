@@ -5,6 +5,7 @@
 #include <toml++/toml.h>
 
 #include <algorithm>
+#include <new>
 #include <sstream>
 #include <string>
 #include <string_view>
@@ -15,10 +16,26 @@
 namespace
 {
 
+// The library's streams swallow bad_alloc: a number is then "no value". The handler remembers.
+thread_local bool out_of_memory;
+
+[[noreturn]] void remember_memory()
+{
+	out_of_memory = true;
+	throw std::bad_alloc();
+}
+
+[[maybe_unused]] const std::new_handler handler_before = std::set_new_handler(remember_memory);
+
 struct walk {
 	value_build *b;
 	err *e;
 };
+
+int no_memory(err *e)
+{
+	return err_set(e, ERR_SYS_MEMORY, "no memory for the text");
+}
 
 int node(walk &w, const toml::node &n, value *v, unsigned depth);
 
@@ -100,14 +117,17 @@ int node(walk &w, const toml::node &n, value *v, unsigned depth)
 
 extern "C" int value_parse_toml(value_build *b, const char *text, size_t len, value *ret, err *e)
 try {
+	out_of_memory = false;
 	toml::table parsed = toml::parse(std::string_view(text, len));
 	walk w = {b, e};
 	ret->line = 1;
 	int r = value_count(b, 0, 1, e);
 	if (r == 0)
 		r = table(w, parsed, ret, 0);
-	return r;
+	return out_of_memory ? no_memory(e) : r;
 } catch (const toml::parse_error &why) {
+	if (out_of_memory)
+		return no_memory(e);
 	unsigned line = why.source().begin.line;
 	size_t lines = 1;
 	for (size_t i = 0; i < len; i++)
@@ -117,5 +137,5 @@ try {
 	*b->unfinished = line >= lines || what.find("end-of-file") != std::string::npos;
 	return err_at(e, ERR_TEXT_SYNTAX, line, "line %u: %s", line, what.c_str());
 } catch (...) { // std::bad_alloc; for the text of a parse_error the library itself ends the process
-	return err_set(e, ERR_SYS_MEMORY, "no memory for the text");
+	return no_memory(e);
 }

@@ -35,9 +35,9 @@ static bool at_end(const struct reader *r)
 		return true;
 	for (size_t i = 0; i < r->len; i++)
 		chars += (r->text[i] & 0xc0) != 0x80;
-	/* "-", "?", ":" and "--" may yet become words or a document's start. */
+	/* "-", "?", ":", "--", "---" and "..." may yet become words or a document's start. */
 	size_t start = 0;
-	while (start < 2 && start < r->len && strchr("-?:", r->text[r->len - 1 - start]))
+	while (start < 3 && start < r->len && strchr("-?:.", r->text[r->len - 1 - start]))
 		start++;
 	return r->p.problem_mark.index + start >= chars;
 }

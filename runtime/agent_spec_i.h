@@ -63,7 +63,7 @@ int spec_wrong(struct spec_reader *r, unsigned line, const char *fmt, ...)
 int spec_wrong_type(struct spec_reader *r, const struct value *v, const char *key, const char *want);
 int spec_unknown(struct spec_reader *r, const struct value_member *m, const char *in, const char *known);
 
-/* A string without NUL of at most `most` bytes; moved out of v into *ret. */
+/* A string of at most `most` bytes; moved out of v into *ret. */
 int spec_text(struct spec_reader *r, struct value *v, const char *key, size_t most, char **ret);
 /* One of words (separated by spaces); *ret is its place among them. */
 int spec_choice(struct spec_reader *r, const struct value *v, const char *key, const char *words, int *ret);

@@ -250,10 +250,13 @@ static int take_word(struct spec_reader *r, struct value *v, const char *key, ch
 {
 	bool empty = spec_open_empty(r, v);
 	int n = spec_text(r, v, key, AGENT_WORD_LEN_MAX, ret);
-	if (n < 0 || **ret)
+	if (n < 0)
 		return n;
+	size_t ok = strspn(*ret, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._:/@-");
+	if (**ret && !(*ret)[ok])
+		return 0;
 	r->curable = empty;
-	return spec_wrong(r, v->line, "'%s' holds an empty word", key);
+	return spec_wrong(r, v->line, "'%s': '%s' is no word of letters, digits and . _ : / @ -", key, *ret);
 }
 
 /* One of the known capabilities in its spelling; anything else is the user's own, unless it looks like one of the

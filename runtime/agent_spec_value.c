@@ -63,8 +63,6 @@ int spec_text(struct spec_reader *r, struct value *v, const char *key, size_t mo
 		r->curable |= spec_open_line(r, v); /* `12` may become `12 abc` */
 		return n;
 	}
-	if (strlen(v->string.data) != v->string.len)
-		return spec_wrong(r, v->line, "'%s' holds a NUL byte", key);
 	if (v->string.len > most)
 		return spec_wrong(r, v->line, "'%s' has more than %zu bytes", key, most);
 	*ret = v->string.data;
@@ -120,7 +118,7 @@ int spec_number(struct spec_reader *r, const struct value *v, const char *key, c
 {
 	if (v->type == VALUE_MAP && (value_get(v, "secs") || value_get(v, "nanos")))
 		return rust_duration(r, v, key, out);
-	if (v->type == VALUE_STRING && v->string.len < 64 && strlen(v->string.data) == v->string.len)
+	if (v->type == VALUE_STRING && v->string.len < 64)
 		snprintf(out, 64, "%s", v->string.data);
 	else if (v->type == VALUE_INT)
 		snprintf(out, 64, "%lld", (long long)v->integer);

@@ -61,7 +61,11 @@ bool spec_open_line(const struct spec_reader *r, const struct value *v)
 		return false;
 	while (p > r->text && (p[-1] == ' ' || p[-1] == '\t'))
 		p--;
-	return p > r->text && !strchr("\"'[]{},", p[-1]);
+	if (v->type != VALUE_STRING)
+		return p > r->text && !strchr("\"'[]{},", p[-1]);
+	/* A plain word is at the end as it is; a quoted one is not. */
+	size_t n = v->string.len;
+	return (size_t)(p - r->text) >= n && memcmp(p - n, v->string.data, n) == 0;
 }
 
 bool spec_open_empty(const struct spec_reader *r, const struct value *v)
@@ -136,6 +140,8 @@ bool spec_begins_word(const char *word, const char *words)
 bool spec_begins_key(const struct spec_reader *r, const struct value *v, const char *keys)
 {
 	const char *p = r->text + r->len;
+	if (!keys && r->f == VALUE_YAML && spec_open_line(r, v))
+		return true; /* `7` may become `7b: x` */
 	if (r->f != VALUE_YAML || !r->last || ends_line(r) || v->type != VALUE_STRING)
 		return false;
 	while (p > r->text && (p[-1] == ' ' || p[-1] == '\t'))

@@ -167,7 +167,7 @@ static int list_add(const struct config_item *it, struct strings *l, const char 
 {
 	if (l->n >= it->most)
 		return err_set(e, ERR_TEXT_VALUE, "a list has at most %.0f items", it->most);
-	if (len == 0 || len > LIST_TEXT_MAX || strnlen(text, len) != len)
+	if (len == 0 || len > LIST_TEXT_MAX)
 		return err_set(e, ERR_TEXT_VALUE, "an item of a list has 1 to %d bytes",
 			       LIST_TEXT_MAX);
 	return strings_add(l, strndup(text, len)) < 0 ? no_memory(e) : 0;
@@ -257,8 +257,8 @@ static void sort_keys(struct value *v)
 
 static int dump(const struct value *v, struct buf *out, struct err *e)
 {
-	return value_dump_json(v, out) < 0 ? err_set(e, ERR_TEXT_LIMIT, "the table is too large")
-					   : 0;
+	int r = value_dump_json(v, out);
+	return r == 0 ? 0 : r == -EFBIG ? err_set(e, ERR_TEXT_LIMIT, "the table is too large") : no_memory(e);
 }
 
 /* The copy that is kept is the text read once more, in one order of keys. */
@@ -366,8 +366,6 @@ int setting_from_value(size_t i, const struct value *v, const char *origin, enum
 			it->type == MODE ? "; write the mode in quotes, \"0600\""
 			: it->type <= SECRET && v->type != VALUE_MAP ? "; write the text in quotes"
 								     : "");
-	else if (v->type == VALUE_STRING && strlen(v->string.data) != v->string.len)
-		r = err_set(e, ERR_TEXT_VALUE, "a NUL byte is not accepted");
 	else if (v->type == VALUE_STRING)
 		text = v->string.data;
 	else if (v->type == VALUE_INT)

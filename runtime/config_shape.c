@@ -100,7 +100,7 @@ static bool is_kind(enum kind k, const struct value *v)
 	switch (v->type) {
 	case VALUE_MAP: return k == SHAPE_MAP || (k == SHAPE_ONE && v->map.n == 1);
 	case VALUE_LIST: return k == SHAPE_LIST;
-	case VALUE_STRING: return k == SHAPE_TEXT && strlen(v->string.data) == v->string.len;
+	case VALUE_STRING: return k == SHAPE_TEXT;
 	case VALUE_INT: return k == SHAPE_WHOLE || k == SHAPE_REAL;
 	case VALUE_REAL: return k == SHAPE_REAL;
 	case VALUE_BOOL: return k == SHAPE_BOOL;
