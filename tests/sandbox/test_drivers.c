@@ -208,7 +208,7 @@ static void a_hundred_starts_leave_nothing(void **state)
 {
 	(void)state;
 	for (int i = 0; i < 100; i++)
-		assert_int_equal(start("exit 0"), s.next_id - 1);
+		start("exit 0");
 	for (uint64_t id = s.next_id - 100; id < s.next_id; id++) {
 		assert_int_equal(spawned_wait(&s, id)->result.code, 0);
 		sandbox_ack(s.client, id, NULL);
