@@ -26,6 +26,8 @@ struct cgroup {
 	char disk[24]; /* that disk_bytes_per_s was set for */
 	struct sandbox_limits limits;
 	struct sandbox_usage before; /* the counters when the present user got it */
+	struct sandbox_usage last;   /* as read last, when counted: since then */
+	bool counted;
 };
 
 static int primary(const struct cgroup_base *b)
@@ -175,7 +177,10 @@ void cgroup_put(struct cgroup *g)
 	struct cgroup_base *b = g->base;
 	if (g->frozen)
 		cgroup_freeze(g, false);
-	counters(g, &g->before);
+	if (!g->counted) /* else its use was just asked for, after its last process */
+		counters(g, &g->last);
+	g->before = g->last;
+	g->counted = false;
 	bool dead = cgroup_empty(g);
 	/* memory.peak of v2 cannot be set back (before 6.12, and then per descriptor only). */
 	if (!dead || b->spares >= SPARES_MAX || g->before.memory_bytes > LEFTOVER_MAX ||
@@ -263,7 +268,8 @@ static int limit_disk(struct cgroup *g, uint64_t rate, int workdir)
 	int r = 0;
 	if (*g->disk && strcmp(disk, g->disk) != 0)
 		set_disk_rate(g, g->disk, 0);
-	if (*disk && (rate || *g->disk))
+	bool same = g->limited && g->limits.disk_bytes_per_s == rate && strcmp(disk, g->disk) == 0;
+	if (*disk && !same && (rate || *g->disk))
 		r = set_disk_rate(g, disk, rate);
 	if (disk != g->disk)
 		snprintf(g->disk, sizeof g->disk, "%s", disk);
@@ -400,10 +406,12 @@ static uint64_t smaller(uint64_t a, uint64_t b)
 	return a < b ? a : b;
 }
 
-void cgroup_usage(const struct cgroup *g, struct sandbox_usage *ret)
+void cgroup_usage(struct cgroup *g, struct sandbox_usage *ret)
 {
 	const struct sandbox_usage *was = &g->before;
 	counters(g, ret);
+	g->last = *ret;
+	g->counted = true;
 	ret->cpu_ns -= was->cpu_ns;
 	ret->oom_kills -= was->oom_kills;
 	ret->pids_refused -= was->pids_refused;

@@ -46,5 +46,6 @@ void cgroup_kill(struct cgroup *g);
 int cgroup_freeze(struct cgroup *g, bool frozen);
 void cgroup_each_pid(const struct cgroup *g, void (*fn)(void *arg, pid_t pid), void *arg);
 bool cgroup_empty(const struct cgroup *g);
-/* Of the present use of the group. What no controller counts is left 0 and summed over /proc. */
-void cgroup_usage(const struct cgroup *g, struct sandbox_usage *ret);
+/* Use since cgroup_get; what no controller counts is left 0. Asked for once more when the group is empty,
+ * just before cgroup_put, it is not read again there. */
+void cgroup_usage(struct cgroup *g, struct sandbox_usage *ret);
