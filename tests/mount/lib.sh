@@ -39,6 +39,7 @@ cleanup() {
   done
   pids=$(ours)
   if [ -n "$pids" ]; then
+    # shellcheck disable=SC2046 # a list of files
     group=$(cat $(printf '/proc/%s/cgroup ' $pids) 2>/dev/null | sed -n 's|.*:\(/.*symbi-[0-9a-f]*\).*|\1|p' | sort -u)
     kill -9 $pids 2>/dev/null
     sleep 0.2
@@ -223,6 +224,7 @@ try_up() {
 up() {
   local out
   out=$(try_up "$@" 2>&1) || die "symbi up" "$out"
+  export DAEMON
   DAEMON=$(key "$M/status" pid)
 }
 

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 # test_readers.sh - every reader sees the same bytes, and as many as stat says, of each kind of file:
 # rendered, stored, log, answer.
-CASE_SECONDS=500
+export CASE_SECONDS=500
 . "${0%/*}/lib.sh"
 need busybox python3 node perl rsync tar vim dd sponge zsh
 up

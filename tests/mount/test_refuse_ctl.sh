@@ -6,7 +6,6 @@
 need dash zsh busybox python3 node
 up
 agent a 'cat'
-before=$(cat "$A/a/status")
 
 for sh in "bash -c" "dash -c" "zsh -c" "busybox sh -c"; do
   refused "$sh: echo nonsense > ctl" $sh "echo nonsense > $A/a/ctl"
