@@ -7,17 +7,18 @@ cat <<'HEAD'
 HEAD
 "$1/symbid" --print-config | awk -F ' *[|] *' '
   function toml(type, text,  n, word, i, out) {
-    if (type ~ /^(whole number|number|true or false)$/) return text
+    if (type ~ /^(whole number|number|true or false)/) return text
     if (type !~ /^list/) return "\"" text "\""
-    n = split(text, word, " ")
+    n = split(text, word, ",")
     for (i = 1; i <= n; i++) out = out (i > 1 ? ", " : "") "\"" word[i] "\""
     return "[" out "]"
   }
-  $2 ~ /^`/ && $6 !~ /^later/ {
+  # columns: setting, type, default, environment, when, what it does
+  $2 ~ /^`[a-z_]+[.][a-z_]+`$/ && ($6 == "live" || $6 == "restart") {
     gsub(/`/, "", $2); gsub(/`/, "", $4)
     dot = index($2, ".")
     section = substr($2, 1, dot - 1)
     if (section != last) printf "\n[%s]\n", section
     last = section
-    printf "# %s\n#%s = %s\n", $6, substr($2, dot + 1), toml($3, $4)
+    printf "# %s (%s)\n#%s = %s\n", $7, $3, substr($2, dot + 1), toml($3, $4)
   }'

@@ -224,10 +224,18 @@ int runtime_render_tiers(struct runtime *rt, struct buf *out)
 
 /* ---- ctl of the daemon ---- */
 
+#define STOP_AFTER_MS 50 /* so that who asked has closed the file before the mount goes */
+
+static void ask_parent(void *arg)
+{
+	(void)arg;
+	kill(getppid(), SIGTERM); /* the parent stops the worker and does not start it again */
+}
+
 static int word_stop(struct runtime *rt, const char *arg, struct err *e)
 {
-	(void)rt, (void)arg, (void)e;
-	kill(getppid(), SIGTERM); /* the parent stops the worker and does not start it again */
+	(void)arg, (void)e;
+	timer_set(&rt->timers, &rt->ask_timer, STOP_AFTER_MS, ask_parent, NULL);
 	return 0;
 }
 

@@ -190,7 +190,7 @@ struct runtime {
 	struct reqs *reqs; /* resent.c; NULL none */
 	/* life */
 	bool replaying, resumed, stopping;
-	struct rt_timer stop_timer;
+	struct rt_timer stop_timer, ask_timer;
 	struct runtime_done stopped;
 	unsigned worker_restarts;
 	uint64_t boot_ms;

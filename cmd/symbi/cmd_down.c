@@ -47,7 +47,9 @@ int cmd_down(const struct command *c, int argc, char **argv)
 		err_sys(&e, ERR_SYS_IO, errno, "symbid, pid %d", (int)pid);
 		return say_failed(&e);
 	}
-	if (where_write(&w, "ctl", "stop\n", &e) < 0)
+	/* A daemon that is gone before its reply arrived has done what it was asked. */
+	if (where_write(&w, "ctl", "stop\n", &e) < 0 && e.eno != ECONNABORTED &&
+	    e.eno != ENOTCONN && e.eno != ECONNRESET && e.eno != EPIPE)
 		return say_failed(&e);
 	wait_end(pidfd, (int)pid);
 	return 0;

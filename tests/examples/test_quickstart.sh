@@ -4,6 +4,7 @@
 set -eu
 cd "${SYMBI_SOURCE_DIR:-$(dirname "$0")/../..}"
 bin=${SYMBI_BIN_DIR:-build/release/bin}
+unset SYMBI_SOURCE_DIR SYMBI_BUILD_DIR SYMBI_BIN_DIR # they are no settings, and the daemon says so
 [ -r /dev/fuse ] && [ -w /dev/fuse ] || { echo "/dev/fuse cannot be used by this user"; exit 77; }
 [ "$(id -u)" = 0 ] || [ -e /etc/mtab ] || { echo "fusermount3 cannot unmount without /etc/mtab"; exit 77; }
 dir=$(mktemp -d)
@@ -24,7 +25,7 @@ examples/quickstart.sh "${args[@]}" >"$dir/out1" 2>&1 || die "the first run fail
 grep -qx 'hello world' "$dir/out1" || die "no answer of greet"
 grep -qx 3 "$dir/out1" || die "no answer of words"
 grep -qx 'GOOD MORNING' "$dir/out1" || die "no answer of upper"
-grep '^{' "$dir/out1" | grep -q "'Teir1' is not a tier" || die "the refusal does not say why"
+grep '^{' "$dir/out1" | grep -q "'Teir1' is no tier; did you mean 'Tier1'" || die "the refusal does not say why"
 for agent in greet words upper clock; do
   eventually welcomed $agent
 done

@@ -5,6 +5,7 @@
 set -eu
 cd "${SYMBI_SOURCE_DIR:-$(dirname "$0")/../..}"
 bin=${SYMBI_BIN_DIR:-$PWD/build/release/bin}
+unset SYMBI_SOURCE_DIR SYMBI_BUILD_DIR SYMBI_BIN_DIR # they are no settings, and the daemon says so
 [ "$(id -u)" = 0 ] || { echo "needs root: the commands use /symbi"; exit 77; }
 [ -e /dev/fuse ] || { echo "there is no /dev/fuse"; exit 77; }
 
