@@ -277,7 +277,7 @@ static void a_forged_record_is_not_believed(void **state)
 	spawned_until(&s, heard_of(&s, id)->started);
 	assert_int_equal(spawn_server_cleanup(path, &e), 0);
 	assert_int_equal(access(victim, F_OK), 0);
-	assert_int_equal(running(s.work), 1);
+	assert_true(running(s.work) >= 1); /* 2 while one forks */
 	sandbox_kill(s.client, id, NULL);
 	spawned_wait(&s, id);
 }
