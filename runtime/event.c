@@ -130,6 +130,13 @@ static void append_to(int fd, struct buf *b)
 	buf_done(b);
 }
 
+static void path_of(const struct agent *a, enum agent_file f, char out[AGENT_DIR_MAX + 16])
+{
+	static const char *const names[] = {"stdout", "stderr", "log", "events"};
+	agent_dir(a, out);
+	snprintf(out + strlen(out), 16, "/%s", names[f]);
+}
+
 static void flush_agent(struct agent_live *l)
 {
 	struct {
@@ -139,11 +146,9 @@ static void flush_agent(struct agent_live *l)
 	char path[AGENT_DIR_MAX + 16];
 	agent_dir_make(l->agent);
 	for (int i = 0; i < 2; i++) {
-		static const char *const names[] = {"events", "log"};
 		if (!both[i].b->len)
 			continue;
-		agent_dir(l->agent, path);
-		snprintf(path + strlen(path), 16, "/%s", names[i]);
+		path_of(l->agent, both[i].f, path);
 		autoclose int fd = open_feed(path);
 		struct stat st;
 		if (fd >= 0 && fstat(fd, &st) == 0 && st.st_size == 0) {
@@ -198,12 +203,11 @@ int runtime_events_path(struct runtime *rt, char *out, size_t cap)
 
 int agent_file_path(struct runtime *rt, struct agent *a, enum agent_file f, char *out, size_t cap)
 {
-	static const char *const names[] = {"stdout", "stderr", "log", "events"};
-	char dir[AGENT_DIR_MAX];
+	char path[AGENT_DIR_MAX + 16];
 	if (a->live && a->live->in_feed)
 		feed_flush(rt);
-	agent_dir(a, dir);
-	snprintf(out, cap, "%s/%s", dir, names[f]);
+	path_of(a, f, path);
+	snprintf(out, cap, "%s", path);
 	return 0;
 }
 
@@ -222,8 +226,7 @@ static int line_of(struct buf *b, uint64_t seq, uint64_t time_ms, const char *ty
 static bool in_agents_file(struct agent *a, uint64_t seq)
 {
 	char path[AGENT_DIR_MAX + 16];
-	agent_dir(a, path);
-	snprintf(path + strlen(path), 16, "/events");
+	path_of(a, AGENT_EVENTS, path);
 	autoclose int fd = open(path, O_RDWR | O_CLOEXEC);
 	return fd >= 0 && seq <= last_seq_of(fd);
 }

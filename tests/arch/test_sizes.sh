@@ -6,8 +6,6 @@ most=500
 
 # path: reason
 exceptions="
-fs/fuse_ops.c: being cut
-runtime/exec.c: being cut
 "
 bad=0
 while read -r lines file; do
