@@ -19,9 +19,10 @@ while [ $# -gt 0 ]; do
   esac
 done
 
-# What goes wrong before a test could run counts as one failure.
+# What goes wrong before a test could run counts as one failure. give_up REASON [LOG]
 give_up() {
-  echo "$0: $1" >&2
+  echo "---- failed: $1"
+  [ $# -lt 2 ] || tail -n 60 "$2"
   echo "0 passed, 1 failed, 0 skipped"
   exit 1
 }
@@ -30,8 +31,8 @@ give_up() {
 build=build/$preset log=build/$preset/run.log
 mkdir -p "$build"
 cmake --preset "$preset" -DCMAKE_COMPILE_WARNING_AS_ERROR=ON >"$log" 2>&1 ||
-  { cat "$log" >&2; give_up "cmake cannot configure the preset '$preset'"; }
-cmake --build --preset "$preset" -j "$jobs" >"$log" 2>&1 || { cat "$log" >&2; give_up "the build failed"; }
+  give_up "cmake cannot configure the preset '$preset'" "$log"
+cmake --build --preset "$preset" -j "$jobs" >"$log" 2>&1 || give_up "the build" "$log"
 
 # A report of a sanitizer must fail the test that it comes from.
 export ASAN_OPTIONS="${ASAN_OPTIONS:-detect_leaks=1:abort_on_error=0:exitcode=99}"
@@ -43,15 +44,35 @@ rm -f "$result"
 ctest --test-dir "$build" -j "$jobs" --output-on-failure --no-tests=error --output-junit "$result" "$@" </dev/null || :
 [ -s "$result" ] || give_up "ctest left no result"
 
+# Reasons of the skipped ones, then each failed one with the end of its output (and what before that looks like a reason),
+# so that the end of a long log is enough.
 # ctest counts a test whose program is missing among the skipped ones; only status 77 is a skip here.
 awk '
-  /<testcase / { match($0, /name="[^"]*"/); name = substr($0, RSTART + 6, RLENGTH - 7); out = ""; kept = 0
-                 if (/status="run"/) passed++; else { other++; open = 1 } }
-  /<skipped message="SKIP_RETURN_CODE/ { if (open) { skipped++; is_skip = 1 } }
+  function plain(s) {
+    gsub(/&lt;/, "<", s); gsub(/&gt;/, ">", s); gsub(/&quot;/, "\"", s); gsub(/&apos;/, "\047", s); gsub(/&amp;/, "\\&", s)
+    return s
+  }
+  /<testcase / { match($0, /name="[^"]*"/); name = substr($0, RSTART + 6, RLENGTH - 7); match($0, /time="[0-9]*/); seconds = substr($0, RSTART + 6, RLENGTH - 6)
+                 lines = facts = is_skip = 0; first = early = why = ""
+                 ran = /status="run"/; if (ran) passed++; else other++ }
+  /<skipped message="SKIP_RETURN_CODE/ { skipped++; is_skip = 1 }
+  /<(failure|skipped) message="/ { why = $0; sub(/.*message="/, "", why); sub(/".*/, "", why) }
   /<system-out>/ { sub(/.*<system-out>/, ""); reading = 1 }
-  reading && NF && !kept { out = $0; sub(/<\/system-out>.*/, "", out); kept = out != "" }
+  reading { text = $0; ended = sub(/<\/system-out>.*/, "", text); if (first == "") first = text
+            if (lines >= KEPT && line[lines % KEPT] ~ /FAIL|ERROR|Sanitizer|runtime error/ && facts++ < KEPT)
+              early = early line[lines % KEPT] "\n"
+            if (!ended || text != "") line[lines++ % KEPT] = text }
   /<\/system-out>/ { reading = 0 }
-  /<\/testcase>/ { if (is_skip) print "skipped " name ": " out; open = is_skip = 0 }
-  END { if (passed + other == 0) { print "no test was run"; other = 1 }
-        printf "%d passed, %d failed, %d skipped\n", passed, other - skipped, skipped; exit other > skipped }
-' "$result"
+  /<\/testcase>/ {
+    if (is_skip) print "skipped " name ": " plain(first)
+    else if (!ran) {
+      report = report "---- failed: " name " after " seconds " s" (why ? ": " plain(why) : "") "\n" plain(early)
+      for (i = lines > KEPT ? lines - KEPT : 0; i < lines; i++) report = report plain(line[i % KEPT]) "\n"
+    }
+  }
+  END {
+    if (passed + other == 0) { report = "---- failed: no test was run\n"; other = 1 }
+    printf "%s%d passed, %d failed, %d skipped\n", report, passed, other - skipped, skipped
+    exit other > skipped
+  }
+' KEPT=25 "$result"

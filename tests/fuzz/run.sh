@@ -10,15 +10,17 @@ case ${1:-} in '' | *[!0-9]*) sed -n '2,/^set/{/^#/s/^# \{0,1\}//p}' "$0"; exit 
 seconds=$1
 shift
 
+# give_up REASON [LOG]
 give_up() {
-  echo "$0: $1" >&2
+  echo "---- failed: $1"
+  [ $# -lt 2 ] || tail -n 60 "$2"
   echo "0 passed, 1 failed, 0 skipped"
   exit 1
 }
 cmake/install-deps.sh build fuzz || give_up "packages are missing, see above"
 mkdir -p build/fuzz/findings
 log=build/fuzz/run.log
-{ cmake --preset fuzz && cmake --build --preset fuzz; } >"$log" 2>&1 || { tail -n 60 "$log" >&2; give_up "the build failed, see $log"; }
+{ cmake --preset fuzz && cmake --build --preset fuzz; } >"$log" 2>&1 || give_up "the build" "$log"
 
 if [ $# = 0 ]; then
   for file in tests/fuzz/fuzz_*.c; do
@@ -26,7 +28,7 @@ if [ $# = 0 ]; then
     set -- "$@" "${name%.c}"
   done
 fi
-passed=0 failed=0
+passed=0 failed=0 reports=
 for target; do
   work=build/fuzz/corpus/$target seeds=tests/fuzz/corpus/$target dict=tests/fuzz/$target.dict
   mkdir -p "$work"
@@ -41,9 +43,10 @@ for target; do
   else
     failed=$((failed + 1))
     cp "$log" "build/fuzz/findings/$target.log"
-    tail -n 40 "$log"
     printf 'FAIL %-12s build/fuzz/findings/%s.log\n' "$target" "$target"
+    reports+="---- failed: $target: build/fuzz/findings/$target.log"$'\n'$(tail -n 40 "$log")$'\n'
   fi
 done
+printf %s "$reports"
 echo "$passed passed, $failed failed, 0 skipped"
 [ $failed = 0 ]
