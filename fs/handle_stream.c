@@ -154,7 +154,7 @@ static void subscribe(struct handle *h)
 static int stream_open(struct handle *h, struct err *e)
 {
 	(void)e;
-	h->st.given = is_state(h) ? 0 : h->t->event_seq;
+	h->st.given = is_state(h) ? 0 : runtime_events_seq(h->t->rt);
 	if (is_state(h))
 		h->st.seen = agent_state(agent_by_serial(h->t->rt, h->at.serial));
 	subscribe(h);
@@ -236,18 +236,6 @@ static size_t read_tail(struct tree *t, size_t size, const char **ret, bool *ret
 	return (size_t)n - skip;
 }
 
-uint64_t stream_last_seq(struct tree *t)
-{
-	const char *text;
-	bool whole;
-	uint64_t last = 0;
-	size_t len = read_tail(t, 64 << 10, &text, &whole);
-	const char *end = text + len, *nl;
-	for (; (nl = memchr(text, '\n', (size_t)(end - text))); text = nl + 1)
-		last = seq_of(text, (size_t)(nl - text));
-	return last;
-}
-
 static void add_missed(struct handle *h)
 {
 	const char *text, *nl;
@@ -289,7 +277,7 @@ static int stream_restore(struct handle *h, struct err *e)
 	(void)e;
 	if (is_state(h))
 		restore_state(h);
-	else if (h->st.given < h->t->event_seq)
+	else if (h->st.given < runtime_events_seq(h->t->rt))
 		add_missed(h);
 	skip_part(h);
 	subscribe(h);

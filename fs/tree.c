@@ -116,7 +116,7 @@ int tree_new(struct tree **ret, struct runtime *rt, const char *mount, struct er
 	t->agents_row = t->rows[t->spec_row].parent;
 	t->agent_row = row_id_of(t, "agents/{agent}");
 	t->sub.fn = on_event;
-	t->event_seq = stream_last_seq(t);
+	t->sub.changes = true;
 	event_subscribe(rt, &t->sub);
 	if (r < 0) {
 		tree_free(t);
@@ -205,7 +205,7 @@ static void on_event(struct event_sub *sub, uint64_t seq, const struct agent *ab
 {
 	struct tree *t = container_of(sub, struct tree, sub);
 	t->changes++;
-	t->event_seq = seq;
+	(void)seq;
 	if (!about)
 		return;
 	bool gone = is_type(line, len, "agent.deleted");

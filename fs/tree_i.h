@@ -139,7 +139,6 @@ struct tree {
 	struct index answers;
 	struct keep *keep;
 	struct event_sub sub;
-	uint64_t event_seq; /* of the newest event */
 	void (*stale)(void *arg, fs_id id);
 	void *stale_arg;
 };
@@ -189,7 +188,6 @@ int text_size(struct tree *t, const struct place *p, const struct actor *who, st
 int text_for_open(struct tree *t, const struct place *p, const struct actor *who, struct buf *out,
 		  struct err *e);
 
-uint64_t stream_last_seq(struct tree *t); /* of the event log (handle_stream.c) */
 
 /* ---- replies (request.c) ---- */
 void req_ok(struct fs_req *req, int r);

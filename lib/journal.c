@@ -52,7 +52,7 @@ static void wake_writer(struct journal *j) /* mu held */
 	pthread_cond_signal(&j->work);
 }
 
-/* Seal and write the batch on the loop thread; there is no safe record in it. mu held. */
+/* Seal and write the batch on the loop thread; what is safe in it is synced by the writer. mu held. */
 static void write_now(struct journal *j)
 {
 	char *end = j->batch.data + j->batch.len;
@@ -64,23 +64,23 @@ static void write_now(struct journal *j)
 	if (r < 0)
 		journal_fatal("write", -r);
 	j->offset += j->batch.len;
+	atomic_store(&j->written_seq, j->queued_seq);
 	buf_clear(&j->batch);
-	journal_acked(j, &j->fast);
 }
 
-/* Is nothing but fast records queued, and nothing before them? mu held. */
-static bool can_write_now(const struct journal *j)
+/* Until all that is queued is in the file. The writer is waited for only where it is just writing itself, or
+ * has to go on in the next segment. mu held. */
+static void write_through(struct journal *j)
 {
-	return !j->want_sync && !j->writing && j->next != NEXT_CLAIMED;
-}
-
-/* What is queued goes on. mu held. */
-static void go(struct journal *j)
-{
-	if (j->batch.len && can_write_now(j))
-		write_now(j);
-	else if (j->batch.len || j->want_sync)
+	uint64_t upto = j->queued_seq;
+	while (atomic_load(&j->written_seq) < upto) {
+		if (!j->writing && j->next != NEXT_CLAIMED) {
+			write_now(j);
+			return;
+		}
 		wake_writer(j);
+		pthread_cond_wait(&j->idle, &j->mu);
+	}
 }
 
 /* Callers that append from their acknowledgement are many at once: their records go on together. */
@@ -101,7 +101,8 @@ static void deliver(struct loop_job *job)
 	if (--j->together)
 		return;
 	pthread_mutex_lock(&j->mu);
-	go(j);
+	if (j->want_sync)
+		wake_writer(j);
 	pthread_mutex_unlock(&j->mu);
 }
 
@@ -166,17 +167,19 @@ static int queue(struct journal *j, struct journal_record *rec, enum journal_cla
 			       rec->object);
 	}
 	take_place(j, size, roll);
-	bool at_once = c == JOURNAL_FAST && !j->together && !j->batch.len && can_write_now(j);
 	j->last_seq = j->queued_seq = rec->seq = j->last_seq + 1;
 	record_encode(rec, &j->batch);
-	rec->done = at_once && !j->ready.first; /* else behind those that were acked before it */
-	if (ack && !rec->done) {
-		ack->seq = rec->seq;
-		acks_add(c == JOURNAL_FAST ? &j->fast : &j->safe, ack);
+	if (c == JOURNAL_FAST) {
+		write_through(j);
+		return 0;
 	}
-	j->want_sync |= c == JOURNAL_SAFE;
+	if (ack) {
+		ack->seq = rec->seq;
+		acks_add(&j->safe, ack);
+	}
+	j->want_sync = true;
 	if (!j->together)
-		go(j);
+		wake_writer(j);
 	return 0;
 }
 
@@ -199,6 +202,11 @@ int journal_append(struct journal *j, struct journal_record *rec, enum journal_c
 uint64_t journal_last_seq(const struct journal *j)
 {
 	return j->last_seq;
+}
+
+uint64_t journal_written_seq(const struct journal *j)
+{
+	return atomic_load(&j->written_seq);
 }
 
 void journal_flush(struct journal *j)
@@ -314,6 +322,7 @@ static int go_on(struct journal *j, const struct journal_end *end, struct err *e
 	size_t begun = end->segments_n;
 	memcpy(j->chain, end->stat.head, sizeof j->chain);
 	j->last_seq = j->queued_seq = j->synced_seq = end->stat.last_seq;
+	atomic_store(&j->written_seq, j->last_seq);
 	j->next_number = 1;
 	if (begun && end->segments[begun - 1].first_seq == 0)
 		r = adopt_spare(j, &end->segments[--begun], e);

@@ -41,8 +41,6 @@ struct journal_record {
 	/* Not stored. A small record that stops or removes something: goes on when the disk is full,
 	 * into an eighth of a segment that is kept for such. */
 	bool may_use_reserve;
-	/* Set by journal_append: a FAST record is in the file already, so its ack is not called. */
-	bool done;
 };
 
 struct journal_opts {
@@ -63,8 +61,7 @@ int journal_open(struct journal **ret, const struct journal_opts *o, struct loop
 		 uint64_t after_seq, int (*replay)(void *arg, const struct journal_record *rec),
 		 void *arg, struct err *e);
 
-/* done(ack, seq, r): r is 0; called on the loop thread. SAFE records are acked in the order of their
- * sequence, and so are FAST ones; a FAST one may overtake SAFE ones that wait for the disk. */
+/* done(ack, seq, r): r is 0; called on the loop thread, in the order of the sequence. */
 struct journal_ack {
 	void (*done)(struct journal_ack *ack, uint64_t seq, int r);
 	struct journal_ack *next; /* private */
@@ -72,9 +69,10 @@ struct journal_ack {
 };
 
 /* Append a record; its texts are copied before the call returns. rec->seq and time_ms are filled.
- * ack may be NULL; else it must live until done is called. FAST records are in the file (pwrite)
- * before they are acked; when nothing is queued before them and no done is being called, before this
- * returns. SAFE ones are synced. Waits when records come faster than segments can be prepared.
+ * A FAST record, and all that was appended before it, is in the file (pwrite) when this returns; its ack is
+ * not called. A SAFE one is synced, then its ack is called, which may be NULL and else must live until then.
+ * Waits when records come faster than segments can be prepared, a FAST one also while the journal goes on in
+ * its next segment.
  * Errors: -EFBIG RESOURCE_003 (body or name), -ENOSPC JOURNAL_003 when the next segment cannot be
  * made and rec may not use the reserve or that is used up, -ENOMEM; nothing was appended then. A
  * failed write or fsync is fatal: the process ends with a log line, because what the disk holds is
@@ -88,6 +86,8 @@ int journal_append(struct journal *j, struct journal_record *rec, enum journal_c
 int journal_retire(struct journal *j, uint64_t upto_seq, uint64_t keep_bytes, struct err *e);
 
 uint64_t journal_last_seq(const struct journal *j); /* newest appended; loop thread */
+/* The newest that a kill -9 of this process cannot undo any more. Any thread. */
+uint64_t journal_written_seq(const struct journal *j);
 void journal_flush(struct journal *j);              /* waits until all appended is durable */
 void journal_close(struct journal *j); /* flushes, calls what waits, joins, frees; NULL is fine */
 

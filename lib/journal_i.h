@@ -27,8 +27,7 @@ struct journal {
 	/* loop thread only */
 	uint64_t last_seq;
 	struct loop_job acked;
-	unsigned
-		together; /* acknowledgements are being called: what they append waits for the last */
+	unsigned together; /* acknowledgements are being called: what they append is synced as one */
 	/* Where the next record will stand: all that is queued is placed before it is written. */
 	uint64_t plan_offset, plan_bytes;
 
@@ -38,7 +37,7 @@ struct journal {
 	pthread_cond_t care; /* for the keeper */
 	pthread_cond_t idle; /* for the loop thread: something got done */
 	struct buf batch;    /* encoded, not sealed */
-	struct acks fast, safe, ready;
+	struct acks safe, ready;
 	bool want_sync, acked_posted, stop;
 	uint64_t queued_seq, synced_seq;
 	bool writing; /* fd, offset, bytes and chain are the writer's until it is done */
@@ -56,6 +55,7 @@ struct journal {
 	int retire_errno;
 
 	/* any thread */
+	_Atomic uint64_t written_seq; /* the newest that is in the file; grows under mu */
 	atomic_bool poked; /* something was queued; ends the writer's spinning */
 	atomic_bool stopping;
 	/* writer only */

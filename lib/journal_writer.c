@@ -83,12 +83,12 @@ static void write_batch(struct journal *j, uint64_t synced_seq)
 static void commit(struct journal *j) /* mu held on entry and exit */
 {
 	struct buf tmp = j->out;
-	struct acks fast = j->fast, safe = j->safe;
+	struct acks safe = j->safe;
 	bool sync = j->want_sync;
 	uint64_t upto = j->queued_seq, synced = j->synced_seq, begin = clock_mono_ns();
 	j->out = j->batch;
 	j->batch = tmp;
-	j->fast = j->safe = (struct acks){0};
+	j->safe = (struct acks){0};
 	j->want_sync = false;
 	j->writing = true;
 	pthread_mutex_unlock(&j->mu);
@@ -96,7 +96,8 @@ static void commit(struct journal *j) /* mu held on entry and exit */
 	buf_clear(&j->out);
 	pthread_mutex_lock(&j->mu);
 	j->writing = false; /* from here on the loop thread may write behind it */
-	journal_acked(j, &fast);
+	atomic_store(&j->written_seq, upto);
+	pthread_cond_broadcast(&j->idle);
 	if (sync) {
 		int fd = j->fd;
 		j->syncing = true;

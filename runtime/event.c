@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* event.c - the event feed: the journal's records as JSON lines, in files that tail -f can follow and to
- * subscribers. Lines are gathered and written once per turn of the loop, or when somebody asks for the
- * file. L2; loop thread only. */
+ * subscribers. A line is published once its record is in the journal's file, so what was seen once stays
+ * true. Lines are gathered and written once per turn of the loop, or when somebody asks for the file. L2;
+ * loop thread only. */
 #include <errno.h>
 #include <fcntl.h>
 #include <jansson.h>
@@ -13,6 +14,16 @@
 #include "runtime/runtime_i.h"
 
 #define FEED_MAX (256u << 10) /* bytes gathered before they are written within a turn */
+
+struct event { /* whose record is not in the file yet */
+	struct event *next;
+	uint64_t seq;
+	uint32_t serial; /* of the agent that it is about, 0: none */
+	bool first;	 /* the agent's creation, which its own feed does not hold */
+	char type[48];
+	size_t len; /* of line, with its line feed */
+	char line[];
+};
 
 static void events_path(const struct runtime *rt, char *out, size_t cap)
 {
@@ -51,8 +62,8 @@ static uint64_t last_seq_of(int fd)
 	return last_line_of(fd, &at);
 }
 
-/* A killed worker may have told of records that never came into the journal: their numbers are given out
- * again, so those lines go. */
+/* A power cut may take records and leave the lines that told of them: their numbers are given out again, so
+ * those lines go. */
 void events_cut(struct runtime *rt, uint64_t last)
 {
 	off_t at;
@@ -80,6 +91,7 @@ int events_open(struct runtime *rt, struct err *e)
 	char path[4096];
 	buf_init(&rt->events, 4u << 20);
 	rt->triggers_end = &rt->triggers;
+	rt->unwritten_end = &rt->unwritten;
 	events_path(rt, path, sizeof path);
 	rt->events_fd = open_feed(path);
 	rt->turn_end = calloc(1, sizeof *rt->turn_end);
@@ -106,6 +118,10 @@ void events_close(struct runtime *rt)
 		uv_close((uv_handle_t *)rt->turn_end, prepare_closed);
 	feed_flush(rt);
 	buf_done(&rt->events);
+	for (struct event *ev; (ev = rt->unwritten);) {
+		rt->unwritten = ev->next;
+		free(ev);
+	}
 	if (rt->events_fd >= 0)
 		close(rt->events_fd);
 }
@@ -194,6 +210,11 @@ void feed_drop(struct agent_live *l)
 	l->in_feed = false;
 }
 
+uint64_t runtime_events_seq(const struct runtime *rt)
+{
+	return rt->events_seq;
+}
+
 int runtime_events_path(struct runtime *rt, char *out, size_t cap)
 {
 	feed_flush(rt);
@@ -231,31 +252,78 @@ static bool in_agents_file(struct agent *a, uint64_t seq)
 	return fd >= 0 && seq <= last_seq_of(fd);
 }
 
-void event_emit(struct runtime *rt, const struct facts *f, struct agent *about, const char *type,
-		const char *more)
+static void tell(struct runtime *rt, bool changes, const struct event *ev, const struct agent *about)
 {
-	if (f->seq <= rt->events_seq)
-		return; /* a replay adds only what is missing */
-	autobuf struct buf line;
-	buf_init(&line, EVENT_LINE_MAX * 2);
-	line_of(&line, f->seq, f->time_ms, type, about, more);
-	rt->events_seq = f->seq;
-	buf_add(&rt->events, line.data, line.len);
-	bool first = f->type == REC_PUT && f->fresh;
-	if (about && !first && (!rt->replaying || !in_agents_file(about, f->seq))) {
+	for (struct event_sub *s = rt->subs, *next; s; s = next) {
+		next = s->next;
+		if (s->changes == changes)
+			s->fn(s, ev->seq, about, ev->line, ev->len - 1);
+	}
+}
+
+static void publish(struct runtime *rt, const struct event *ev, struct agent *about)
+{
+	rt->events_seq = ev->seq;
+	buf_add(&rt->events, ev->line, ev->len);
+	if (about && !ev->first && (!rt->replaying || !in_agents_file(about, ev->seq))) {
 		struct agent_live *l = agent_live(about);
-		buf_add(&l->events, line.data, line.len);
+		buf_add(&l->events, ev->line, ev->len);
 		feed_add(l);
 	}
 	if (rt->events.len > FEED_MAX)
 		feed_flush(rt);
 	if (rt->replaying)
 		return;
-	for (struct event_sub *s = rt->subs, *next; s; s = next) {
-		next = s->next;
-		s->fn(s, f->seq, about, line.data, line.len - 1);
+	tell(rt, false, ev, about);
+	trigger_event(rt, ev->type, about, ev->line, ev->len);
+}
+
+void events_publish(struct runtime *rt)
+{
+	uint64_t written = rt->unwritten ? journal_written_seq(rt->journal) : 0;
+	for (struct event *ev; (ev = rt->unwritten) && ev->seq <= written;) {
+		rt->unwritten = ev->next;
+		if (!rt->unwritten)
+			rt->unwritten_end = &rt->unwritten;
+		publish(rt, ev, ev->serial ? agent_by_serial(rt, ev->serial) : NULL);
+		free(ev);
 	}
-	trigger_event(rt, type, about, line.data, line.len);
+}
+
+static struct event *event_of(const struct facts *f, const struct agent *about, const char *type,
+			      const char *more)
+{
+	autobuf struct buf line;
+	buf_init(&line, EVENT_LINE_MAX * 2);
+	line_of(&line, f->seq, f->time_ms, type, about, more);
+	struct event *ev = malloc(sizeof *ev + line.len);
+	if (!ev)
+		abort(); /* a feed with a gap would be taken for whole */
+	*ev = (struct event){.seq = f->seq,
+			     .serial = about ? about->serial : 0,
+			     .first = f->type == REC_PUT && f->fresh,
+			     .len = line.len};
+	snprintf(ev->type, sizeof ev->type, "%s", type);
+	memcpy(ev->line, line.data, line.len);
+	return ev;
+}
+
+void event_emit(struct runtime *rt, const struct facts *f, struct agent *about, const char *type,
+		const char *more)
+{
+	if (f->seq <= rt->events_seq)
+		return; /* a replay adds only what is missing */
+	struct event *ev = event_of(f, about, type, more);
+	if (!rt->replaying)
+		tell(rt, true, ev, about);
+	events_publish(rt);
+	if (rt->replaying || journal_written_seq(rt->journal) >= f->seq) {
+		publish(rt, ev, about);
+		free(ev);
+		return;
+	}
+	*rt->unwritten_end = ev;
+	rt->unwritten_end = &ev->next;
 }
 
 static int log_line_of(struct buf *b, uint64_t time_ms, const char *text)

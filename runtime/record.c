@@ -180,6 +180,7 @@ int record_replay(void *arg, const struct journal_record *rec)
 
 struct pending_done {
 	struct journal_ack ack;
+	struct runtime *rt;
 	struct runtime_done done;
 };
 
@@ -188,6 +189,7 @@ static void acked(struct journal_ack *ack, uint64_t seq, int r)
 	(void)seq;
 	struct pending_done *p = container_of(ack, struct pending_done, ack);
 	struct err e;
+	events_publish(p->rt);
 	if (r < 0)
 		err_sys(&e, ERR_JOURNAL_IO, -r, "the journal could not be written");
 	p->done.fn(p->done.arg, r < 0 ? &e : NULL);
@@ -204,6 +206,7 @@ static enum journal_class class_of(const struct runtime *rt, enum record_type ty
 static int append(struct runtime *rt, const struct actor *who, struct facts *f, const struct buf *body,
 		  struct runtime_done done, bool *ret_done, struct err *e)
 {
+	enum journal_class c = class_of(rt, f->type);
 	struct pending_done *p = NULL;
 	struct journal_record rec = {.type = (uint16_t)f->type,
 				     .uid = who->uid,
@@ -213,19 +216,18 @@ static int append(struct runtime *rt, const struct actor *who, struct facts *f, 
 				     .body = body->data,
 				     .body_len = body->len,
 				     .may_use_reserve = types[f->type].ends};
-	if (done.fn != nobody) {
+	if (c == JOURNAL_SAFE) {
 		p = calloc(1, sizeof *p);
 		if (!p)
 			return err_set(e, ERR_SYS_MEMORY, "no memory for a record");
-		p->ack.done = acked;
-		p->done = done;
+		*p = (struct pending_done){.ack.done = acked, .rt = rt, .done = done};
 	}
-	int r = journal_append(rt->journal, &rec, class_of(rt, f->type), p ? &p->ack : NULL, e);
-	if (r < 0 || rec.done)
+	int r = journal_append(rt->journal, &rec, c, p ? &p->ack : NULL, e);
+	if (r < 0)
 		free(p);
-	*ret_done = r == 0 && rec.done;
 	f->seq = rec.seq;
 	f->time_ms = rec.time_ms;
+	*ret_done = c == JOURNAL_FAST;
 	return r;
 }
 

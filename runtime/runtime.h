@@ -144,6 +144,7 @@ enum agent_file { AGENT_STDOUT, AGENT_STDERR, AGENT_LOG, AGENT_EVENTS };
 /* Path of the file, absolute; it may not exist yet (then it is empty). */
 int agent_file_path(struct runtime *rt, struct agent *a, enum agent_file f, char *out, size_t cap);
 int runtime_events_path(struct runtime *rt, char *out, size_t cap); /* /symbi/events */
+uint64_t runtime_events_seq(const struct runtime *rt); /* of the newest line in it, 0: none */
 /* What AGENT_LOG and AGENT_EVENTS begin with. While the file does not exist yet this is all of it: an
  * agent that never ran needs no file. Empty for the others. */
 int agent_render_head(struct runtime *rt, const struct agent *a, enum agent_file f,
@@ -178,9 +179,12 @@ void run_wait(struct run *r, struct run_waiter *w); /* r must not be done */
 void run_wait_cancel(struct run_waiter *w);         /* idempotent */
 
 /* ---- events ---- */
-/* Subscriber to everything that happens: one JSON line without '\n' per event. */
+/* Subscriber to everything that happens: one JSON line without '\n' per event. It is told when the event's
+ * record is in the journal's file and nothing takes it back, about is NULL when the agent is gone by then;
+ * with changes set, at the moment of the change, before an agent that is deleted goes. */
 struct event_sub {
 	struct event_sub *next, **pprev; /* private */
+	bool changes;
 	void (*fn)(struct event_sub *s, uint64_t seq, const struct agent *about, const char *line,
 		   size_t len);
 };

@@ -183,6 +183,7 @@ struct runtime {
 	struct buf events;
 	struct agent_live *feed;
 	uv_prepare_t *turn_end;
+	struct event *unwritten, **unwritten_end; /* event.c */
 	struct event_sub *subs;
 	struct trigger *triggers, **triggers_end;
 	struct rt_timer trigger_timer;
@@ -313,6 +314,7 @@ void render_enforced(const struct runtime *rt, struct buf *out);
 /* ---- event.c, trigger.c ---- */
 int events_open(struct runtime *rt, struct err *e);
 void events_cut(struct runtime *rt, uint64_t last);
+void events_publish(struct runtime *rt); /* what is in the journal's file by now */
 void events_close(struct runtime *rt);
 void event_emit(struct runtime *rt, const struct facts *f, struct agent *about, const char *type,
 		const char *more);

@@ -67,7 +67,7 @@ static void append(struct call *call)
 	errno = 0;
 	if (journal_append(b->j, &rec, b->class, &call->ack, &e) < 0)
 		die("%s", e.msg);
-	if (rec.done) { /* without a callback */
+	if (b->class == JOURNAL_FAST) { /* without a callback */
 		b->acked++;
 		call->by->waiting--;
 	}

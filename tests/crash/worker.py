@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-# worker.py - by hand: the worker is killed -9 again and again under 8 writers and 8 blocked readers: no caller sees an
-# error, every acknowledged agent is there, none half, and what runs lives on. ROUNDS by argument.
+# worker.py - the worker is killed -9 again and again under 8 writers and 8 blocked readers: no caller sees an error,
+# every acknowledged agent is there, none half, none twice, every question is asked once, every event is told once to
+# every reader, and what runs lives on. ROUNDS by argument.
+import json
 import os
 import random
 import signal
@@ -24,7 +26,8 @@ class Load:
         self.errors = []
         self.acked = {}  # name -> text, or None when removed
         self.asked = 0
-        self.events = 0
+        self.slow_asked = 0
+        self.events = {}  # reader -> all that it read
         self.lock = threading.Lock()
         self.threads = []
 
@@ -73,11 +76,13 @@ class Load:
     def event_reader(self, r):
         try:
             with open(self.d.path("wait/events"), "rb", buffering=0) as f:
+                self.events[r] = b""
                 while not self.stop:
-                    if not f.read(65536):
+                    got = f.read(65536)
+                    if not got:
                         self.failed(f"reader {r}", "end of wait/events")
                         return
-                    self.events += 1
+                    self.events[r] += got
         except OSError as e:
             self.failed(f"reader {r} of wait/events", e)
 
@@ -87,9 +92,17 @@ class Load:
         while not self.stop:
             n += 1
             try:
-                with open(self.d.path(f"agents/slow/run.d/r{r}"), "w+b", buffering=0) as f:
-                    f.write(b"r%d.%d\n" % (r, n))
-                    got = f.read(4096)
+                if n % 2:
+                    with open(self.d.path(f"agents/slow/run.d/r{r}"), "w+b", buffering=0) as f:
+                        f.write(b"r%d.%d\n" % (r, n))
+                        got = f.read(4096)
+                else:  # as a shell does: echo >; cat
+                    with open(self.d.path(f"agents/slow/run.d/r{r}"), "wb", buffering=0) as f:
+                        f.write(b"r%d.%d\n" % (r, n))
+                    with open(self.d.path(f"agents/slow/run.d/r{r}"), "rb", buffering=0) as f:
+                        got = f.read(4096)
+                with self.lock:
+                    self.slow_asked += 1
                 if got != b"slow r%d.%d\n" % (r, n):
                     self.failed(f"reader {r}", f"answered {got!r} to r{r}.{n}")
             except OSError as e:
@@ -115,6 +128,37 @@ class Load:
             self.errors.append(f"{stuck} callers are stuck")
 
 
+def check_events(d, load):
+    """What each reader was told is a piece of the feed, whole."""
+    with open(d.path("events"), "rb") as f:
+        feed = f.read().splitlines()
+    place = {line: i for i, line in enumerate(feed)}
+    seqs = [json.loads(line)["seq"] for line in feed]
+    bad = []
+    if any(a >= b for a, b in zip(seqs, seqs[1:])):
+        bad.append("the feed tells an event twice or out of order")
+    for r, text in load.events.items():
+        lines = text.splitlines()
+        if not lines:
+            bad.append(f"reader {r} of wait/events was told nothing")
+        elif lines[0] not in place:
+            bad.append(f"reader {r} was told {lines[0]}, which is not in the feed")
+        else:
+            first = place[lines[0]]
+            for told, was in zip(lines, feed[first:first + len(lines)] + [None] * len(lines)):
+                if told != was:
+                    bad.append(f"reader {r} was told {told}, the feed has {was}")
+                    break
+    return bad
+
+
+def check_slow(d, load):
+    total = d.read("agents/slow/status").split("runs_total ")[1].split()[0]
+    if int(total) != load.slow_asked:
+        return [f"{load.slow_asked} slow questions made {total} runs"]
+    return []
+
+
 def check(d, load):
     bad = list(load.errors)
     there = {n[:-5] for n in os.listdir(d.path("agents")) if n.endswith(".yaml")}
@@ -131,7 +175,7 @@ def check(d, load):
 
 
 def main():
-    rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 30
+    rounds = int(sys.argv[1]) if sys.argv[1:] and sys.argv[1] else 30
     seed = random.randrange(1 << 30)
     rnd = random.Random(seed)
     d = Daemon("[scheduler]", "max_concurrent_tasks = 64")
@@ -154,7 +198,7 @@ def main():
         if load.errors:
             break
     load.end()
-    bad = check(d, load)
+    bad = check(d, load) + check_slow(d, load) + check_events(d, load)
     if d.read("agents/count/pid") != pid or not os.path.exists(f"/proc/{pid.strip()}"):
         bad.append("the counting agent did not live on")
     lines = d.read("agents/count/stdout").split()
@@ -162,11 +206,11 @@ def main():
         bad.append("the counting agent's output has a gap")
     print(f"{n + 1} kills, worker_restarts {d.status('worker_restarts')}, "
           f"{sum(t is not None for t in load.acked.values())} agents, {load.asked} asked, "
-          f"{load.events} reads of events, counted to {lines[-1]}, "
+          f"{sum(t.count(10) for t in load.events.values())} events read, counted to {lines[-1]}, "
           f"longest wait for an answer behind a kill {longest * 1000:.0f} ms, seed {seed}")
     for b in bad[:20]:
         print("FAILED:", b)
-    if bad:
+    if load.errors:
         print("errors of the tree:", *d.read("errors").splitlines()[-5:], sep="\n  ")
     return 1 if bad else 0
 

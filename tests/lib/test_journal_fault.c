@@ -148,10 +148,10 @@ static int life(struct jtest *t)
 					     .body = body.data,
 					     .body_len = body.len};
 		acks[i] = (struct journal_ack){.done = tell};
-		bool no = journal_append(t->j, &rec, i % 3 ? JOURNAL_FAST : JOURNAL_SAFE, &acks[i],
-					 NULL) < 0;
+		enum journal_class c = i % 3 ? JOURNAL_FAST : JOURNAL_SAFE;
+		bool no = journal_append(t->j, &rec, c, &acks[i], NULL) < 0;
 		refused |= no;
-		if (!no && rec.done)
+		if (!no && c == JOURNAL_FAST)
 			tell(&acks[i], rec.seq, 0);
 		if (i % 10 == 0) {
 			journal_flush(t->j);
