@@ -173,7 +173,8 @@ void tree_failed(struct tree *t, const struct actor *who, fs_id id, const char *
 	struct agent *a = NULL;
 	if (place_of(t, id, &p, NULL) == 0) {
 		place_path(t, &p, &path);
-		a = p.serial ? agent_by_serial(t->rt, p.serial) : NULL;
+		if (p.serial && e->code != ERR_FS_NO_ANSWER) /* that says nothing about the agent */
+			a = agent_by_serial(t->rt, p.serial);
 	}
 	if (name)
 		buf_printf(&path, "%s%s", path.len ? "/" : "", name);

@@ -169,10 +169,9 @@ static void do_readdirplus(fuse_req_t req, fuse_ino_t ino, size_t size, off_t of
 
 static void do_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
-	struct fs_attr a;
 	struct err e = {0};
 	struct actor who = actor_of(req);
-	int r = tree_getattr(front_of(req)->t, &who, ino, &a, &e);
+	int r = tree_opendir(front_of(req)->t, &who, ino, &e);
 	if (r < 0)
 		refuse(req, ino, NULL, "list", r, &e);
 	else

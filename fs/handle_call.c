@@ -199,6 +199,10 @@ static void call_read(struct handle *h, struct fs_req *req, uint64_t off, size_t
 	int r = h->st.dirty ? ask(h, &req->who, req->again, &e) : 0;
 	if (r == 0 && !h->answer)
 		r = find_answer(h, &req->who, &e);
+	if (r == -ENODATA && place_walked(h->t, &h->at, &req->who)) {
+		req_data(req, "", 0);
+		return;
+	}
 	if (r < 0) {
 		req_fail(req, r, &e);
 		return;

@@ -88,7 +88,10 @@ static bool list_row(struct listing *l, const struct place *dir, const struct ro
 {
 	struct place p = {.row = row, .serial = dir->serial, .sub = sub_below(dir)};
 	switch (row->part) {
-	case PART_LITERAL: return after >= 1 || list_one(l, &p, row->name, i, 1);
+	case PART_LITERAL:
+		if (row->name[0] == '.') /* there for who knows it; not for who copies the directory */
+			return true;
+		return after >= 1 || list_one(l, &p, row->name, i, 1);
 	case PART_AGENT: return list_agents(l, row, i, after);
 	case PART_SPEC:
 		return (after >= DOCS_FROM || list_agents(l, row, i, after)) &&

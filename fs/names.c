@@ -209,7 +209,11 @@ void tree_mkdir(struct tree *t, struct fs_req *req, fs_id dir, const char *name)
 	struct err e;
 	struct place d;
 	int r = place_of(t, dir, &d, &e);
-	if (r == 0 && in_agents(t, &d))
+	if (r == 0 && in_agents(t, &d) && strcmp(name, ".git") == 0)
+		r = err_set(&e, ERR_FS_NOT_SUPPORTED,
+			    "specs are kept here and nothing else: git --git-dir=DIR "
+			    "--work-tree=agents keeps the repository elsewhere");
+	else if (r == 0 && in_agents(t, &d))
 		r = err_set(&e, ERR_FS_NOT_SUPPORTED,
 			    "an agent is made by writing its spec: agents/%s.yaml", name);
 	else if (r == 0)
@@ -368,6 +372,16 @@ static int chattr_doc(struct tree *t, const struct actor *who, struct doc *doc, 
 	return 0;
 }
 
+/* tar and cp -a give every directory its owner and mode again. */
+static bool has_already(struct tree *t, const struct place *p, const struct actor *who, uid_t uid,
+			gid_t gid, mode_t mode)
+{
+	struct fs_attr a;
+	return place_attr_short(t, p, who, &a, NULL) == 0 && (uid == (uid_t)-1 || uid == a.uid) &&
+	       (gid == (gid_t)-1 || gid == a.gid) &&
+	       (mode == (mode_t)-1 || mode == (a.mode & 07777));
+}
+
 void tree_chattr(struct tree *t, struct fs_req *req, fs_id id, uid_t uid, gid_t gid, mode_t mode)
 {
 	struct err e = {0};
@@ -390,7 +404,7 @@ void tree_chattr(struct tree *t, struct fs_req *req, fs_id id, uid_t uid, gid_t 
 	}
 	if (doc && !serial)
 		r = chattr_doc(t, &req->who, doc, uid, gid, mode, &e);
-	else if (r == 0)
+	else if (r == 0 && !has_already(t, &p, &req->who, uid, gid, mode))
 		r = refuse(&e, "mode and owner are those of the spec file; change them there");
 	finish(t, req, r, &e);
 }

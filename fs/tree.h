@@ -98,6 +98,9 @@ int tree_readdir(struct tree *t, const struct actor *who, fs_id dir, uint64_t af
 		 bool (*fn)(void *arg, const char *name, const struct fs_attr *a, uint64_t cookie),
 		 void *arg, struct err *e);
 
+/* A listing of dir begins. */
+int tree_opendir(struct tree *t, const struct actor *who, fs_id dir, struct err *e);
+
 /* What df(1) shows: the file system under the state directory, and as many files as there are agents. */
 void tree_statfs(struct tree *t, struct statvfs *ret);
 

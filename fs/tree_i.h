@@ -15,6 +15,7 @@
 #define SCRATCH_PER_UID      64
 #define SLOTS_PER_UID        16384
 #define ANSWER_BYTES_PER_UID (16u << 20) /* of answers that were texts at once */
+#define WALKERS              256
 #define RENDER_MAX           (16u << 20)
 #define RENDER_CACHE         256
 #define RENDER_REUSE_NS      50000000u /* lookups of one process that follow each other see one text */
@@ -117,6 +118,13 @@ struct slot { /* where one process, or one name in run.d, finds the answer to it
 	unsigned opens;
 };
 
+struct walker { /* a process that listed a directory with a call file in it */
+	uint8_t row;
+	uint32_t serial;
+	pid_t pid;
+	uint64_t start; /* 0: free */
+};
+
 struct tree {
 	struct runtime *rt;
 	char *mount;
@@ -127,6 +135,8 @@ struct tree {
 	uint64_t agents_changed_ms; /* a name came or went in agents/ */
 	uint64_t changes;           /* grows with everything that may change a text */
 	struct rendering cache[RENDER_CACHE];
+	struct walker walkers[WALKERS];
+	unsigned next_walker;
 	struct index users;
 	struct doc *docs, **docs_end; /* in order of seq */
 	struct map docs_by_name;
@@ -177,6 +187,10 @@ struct answer *place_answer(struct tree *t, const struct place *p, const struct 
 struct actor actor_with_groups(const struct actor *who, gid_t gid);
 int access_check(struct tree *t, const struct actor *who, const struct fs_attr *a,
 		 const struct fs_node *node, int want, struct err *e);
+
+/* ---- who walks the tree (walk.c) ---- */
+/* Did this process list the directory of p lately? Then it opens what it finds, whatever that is. */
+bool place_walked(const struct tree *t, const struct place *p, const struct actor *who);
 
 /* ---- texts (text.c) ---- */
 bool row_has_text(const struct row *r);

@@ -183,7 +183,8 @@ void agent_apply_put(struct runtime *rt, const struct facts *f)
 	free(a->text);
 	a->text = text;
 	a->text_len = (uint32_t)strlen(text);
-	snprintf(a->id, sizeof a->id, "%s", f->id ? f->id : "");
+	if (f->id != a->id) /* an update without an id of its own names the agent's */
+		snprintf(a->id, sizeof a->id, "%s", f->id ? f->id : "");
 	a->uid = f->uid;
 	a->gid = f->gid;
 	a->mode_bits = (uint16_t)f->mode;

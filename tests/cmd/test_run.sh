@@ -4,7 +4,7 @@
 . "$(dirname "$0")/lib.sh"
 start
 
-agents() { "$bin/symbi" ls agents | grep -v '^\.check$' || :; }
+agents() { "$bin/symbi" ls agents; }
 
 cat >"$dir/agent.yaml" <<'SPEC'
 name: agent

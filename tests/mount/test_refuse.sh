@@ -10,7 +10,7 @@ told_lines=0
 
 # nothing FACT NAME: neither a spec nor an agent of that name
 nothing() {
-  eq "$1: nothing is made" ".check" "$(ls -A "$A")"
+  eq "$1: nothing is made" "" "$(ls -A "$A")"
   rm -f "$A"/x.* "$A"/broken.yaml
 }
 

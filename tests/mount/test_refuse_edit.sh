@@ -17,7 +17,7 @@ unchanged() {
   same "$1: the text is the old one" "$T/a.before" "$A/a.yaml"
   eq "$1: the agent is the old one" "$id" "$(cat "$A/a/id")"
   eq "$1: it answers as before" one "$(ask a x)"
-  eq "$1: no other names" ".check a a.yaml p p.yaml " "$(ls -A "$A" | tr '\n' ' ')"
+  eq "$1: no other names" "a a.yaml p p.yaml " "$(ls -A "$A" | tr '\n' ' ')"
 }
 
 refused "cp over it" cp "$T/a.bad" "$A/a.yaml"
@@ -46,7 +46,7 @@ unchanged "vim"
 # agent is deleted by the one call, the bad text refused in the next. Nothing half made stays.
 for tool in "install -m 644" mv; do
   refused "$tool" $tool "$T/a.bad" "$A/a.yaml"
-  eq "$tool: no names left over" ".check p p.yaml " "$(ls -A "$A" | tr '\n' ' ')"
+  eq "$tool: no names left over" "p p.yaml " "$(ls -A "$A" | tr '\n' ' ')"
   cp "$T/a.before" "$A/a.yaml"
 done
 there "mv: the source is still there" "$T/a.bad"
