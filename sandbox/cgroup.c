@@ -162,8 +162,12 @@ int cgroup_get(struct cgroup_base *b, const struct sandbox_limits *l, int workdi
 		group_free(g);
 		return r;
 	}
-	if (b->dir[MEMORY] >= 0 && !b->v2[MEMORY])
+	if (b->dir[MEMORY] >= 0 && !b->v2[MEMORY]) {
 		cg_write(b->dir[MEMORY], g->name, "memory.max_usage_in_bytes", "0");
+		if (g->before.memory_bytes) /* what was left then may be gone now */
+			g->before.memory_bytes = cg_read_num(b->dir[MEMORY], g->name,
+							     "memory.usage_in_bytes");
+	}
 	*ret = g;
 	return 0;
 }
@@ -401,15 +405,14 @@ static void counters(const struct cgroup *g, struct sandbox_usage *ret)
 	count_disk(g, ret);
 }
 
-static uint64_t smaller(uint64_t a, uint64_t b)
-{
-	return a < b ? a : b;
-}
-
 void cgroup_usage(struct cgroup *g, struct sandbox_usage *ret)
 {
-	const struct sandbox_usage *was = &g->before;
+	struct sandbox_usage *was = &g->before;
 	counters(g, ret);
+	/* What its predecessor left is uncharged bit by bit. How much of it is still there cannot be told, so
+	 * once there is less than it was all counts as the present user's. */
+	if (ret->memory_bytes < was->memory_bytes)
+		was->memory_bytes = 0;
 	g->last = *ret;
 	g->counted = true;
 	ret->cpu_ns -= was->cpu_ns;
@@ -417,7 +420,9 @@ void cgroup_usage(struct cgroup *g, struct sandbox_usage *ret)
 	ret->pids_refused -= was->pids_refused;
 	ret->disk_read_bytes -= was->disk_read_bytes;
 	ret->disk_write_bytes -= was->disk_write_bytes;
-	ret->memory_bytes -= smaller(was->memory_bytes, ret->memory_bytes);
-	ret->memory_peak_bytes -= smaller(was->memory_bytes, ret->memory_peak_bytes);
+	ret->memory_bytes -= was->memory_bytes;
+	ret->memory_peak_bytes -= was->memory_bytes;
+	if (ret->memory_peak_bytes < ret->memory_bytes) /* the kernel's mark is a racy one */
+		ret->memory_peak_bytes = ret->memory_bytes;
 	ret->from_cgroup = g->base->dir[MEMORY] >= 0;
 }

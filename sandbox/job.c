@@ -160,10 +160,10 @@ void job_usage(const struct job *j, struct sandbox_usage *ret)
 		proctree_each(j->child, add_usage, &sum);
 	if (!ret->cpu_ns)
 		ret->cpu_ns = sum.cpu_ns;
-	if (!ret->memory_bytes)
+	if (!ret->memory_bytes) /* no cgroup, or one whose kernel counts in batches of more than this */
 		ret->memory_bytes = sum.memory_bytes;
-	if (!ret->memory_peak_bytes)
-		ret->memory_peak_bytes = sum.memory_bytes;
+	if (ret->memory_peak_bytes < ret->memory_bytes) /* by the cgroup, the other summed over /proc */
+		ret->memory_peak_bytes = ret->memory_bytes;
 	if (!ret->pids)
 		ret->pids = sum.pids;
 	if (!ret->disk_counted) {

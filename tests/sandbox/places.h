@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* places.h - runs one group of tests again in each place a spawner may have to live in: as this user, as an
- * ordinary user, with cgroup v1 only, and with no cgroup at all. $SYMBI_PLACE picks one by its name, or `all`;
- * without it tests run as they are started. */
+ * ordinary user, with cgroup v1 only, and with no cgroup at all. $SYMBI_PLACE picks one by its name, `all`, or
+ * `others`: all but the first. Without it tests run as they are started. */
 #pragma once
 
 #include <sched.h>
@@ -56,14 +56,21 @@ static const struct place places[] = {
 	{"no cgroup, as root", place_no_cgroup},
 };
 
+static inline bool place_picked(size_t i)
+{
+	const char *only = getenv("SYMBI_PLACE");
+	if (!only)
+		return i == 0;
+	return strcmp(only, "all") == 0 || strcmp(only, places[i].name) == 0 ||
+	       (strcmp(only, "others") == 0 && i > 0);
+}
+
 /* Run `tests` in each place, in a process of its own. The exit status for main. */
 static inline int places_run(int (*tests)(const char *place))
 {
 	int failed = 0, ran = 0;
-	const char *only = getenv("SYMBI_PLACE");
 	for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
-		if (strcmp(only ? only : places[0].name, places[i].name) != 0 &&
-		    (!only || strcmp(only, "all") != 0))
+		if (!place_picked(i))
 			continue;
 		fflush(NULL);
 		pid_t pid = fork();

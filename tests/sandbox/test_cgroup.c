@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -45,7 +46,9 @@ static struct cgroup *get(const struct sandbox_limits *l)
 	return g;
 }
 
-/* A process in g that waits; NULL: in none. */
+#define TAKEN (2u << 20) /* bytes; the kernel counts in batches of 256 KiB per processor */
+
+/* A process in g that took some memory and waits; NULL: in none. */
 static pid_t sleeper(struct cgroup *g)
 {
 	int p[2];
@@ -55,7 +58,9 @@ static pid_t sleeper(struct cgroup *g)
 	if (pid == 0) {
 		if (g && cgroup_join(g) < 0)
 			_exit(1);
-		if (write(p[1], "x", 1) == 1)
+		char *taken = mmap(NULL, TAKEN, PROT_READ | PROT_WRITE,
+				   MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+		if (taken != MAP_FAILED && write(p[1], "x", 1) == 1)
 			for (;;)
 				pause();
 		_exit(1);
@@ -186,6 +191,55 @@ static void the_next_user_has_its_own_limits_and_counts(void **state)
 	cgroup_put(g);
 }
 
+/* Charges 4 MiB to g that stay when the process is gone: a file's pages. */
+static void leave_pages(struct cgroup *g, const char *file)
+{
+	int status;
+	pid_t pid = fork();
+	if (pid == 0) {
+		static char block[1 << 20];
+		int fd = open(file, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+		if (fd < 0 || cgroup_join(g) < 0)
+			_exit(1);
+		for (int i = 0; i < 4; i++)
+			if (write(fd, block, sizeof block) != sizeof block)
+				_exit(1);
+		_exit(0);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+	while (!cgroup_empty(g))
+		usleep(1000);
+}
+
+static void memory_left_by_another_is_not_deducted_once_it_is_gone(void **state)
+{
+	(void)state;
+	struct sandbox_usage u;
+	char file[] = "/tmp/symbi-test.XXXXXX";
+	close(mkstemp(file));
+	if (!caps.memory)
+		skip();
+	for (int early = 0; early < 2; early++) { /* before its next user came, or while it runs */
+		struct cgroup *g = get(&(struct sandbox_limits){0});
+		leave_pages(g, file);
+		cgroup_usage(g, &u);
+		assert_true(u.memory_peak_bytes >= 4u << 20);
+		cgroup_put(g);
+		if (early)
+			unlink(file);
+		g = get(&(struct sandbox_limits){0});
+		pid_t pid = sleeper(g);
+		unlink(file);
+		cgroup_usage(g, &u);
+		assert_true(u.memory_bytes > 0);
+		assert_true(u.memory_bytes < 4u << 20);
+		assert_true(u.memory_peak_bytes >= u.memory_bytes);
+		end(g, pid);
+		cgroup_put(g);
+	}
+}
+
 static void a_killed_frozen_group_serves_again(void **state)
 {
 	(void)state;
@@ -289,6 +343,7 @@ static int tests(const char *place)
 		T(what_joined_is_in_it),
 		T(limits_reach_the_kernel),
 		T(the_next_user_has_its_own_limits_and_counts),
+		T(memory_left_by_another_is_not_deducted_once_it_is_gone),
 		T(a_killed_frozen_group_serves_again),
 		T(the_disk_limit_is_set_for_the_disk),
 		T(nothing_is_left_after_the_base),
