@@ -50,6 +50,23 @@ static void name_request(struct fuse_front *f)
 		     (uint64_t)(uint32_t)(in.unique >> 1) << 16;
 }
 
+/* A request that comes again after it ended two workers: it is refused here, where it can do no harm. */
+static void refuse_deadly(struct fuse_front *f)
+{
+	struct fuse_in_header in;
+	struct err e;
+	memcpy(&in, f->in.mem, sizeof in);
+	struct actor who = {.uid = in.uid, .gid = in.gid, .pid = (pid_t)in.pid, .req = f->request};
+	err_set(&e, ERR_SYS_IO, "this request (FUSE operation %u) ended the daemon's worker twice and is not "
+		"tried again; please report it", in.opcode);
+	log_err(LOG_LEVEL_ERROR, "fuse.deadly_request", &e, NULL, NULL);
+	tree_failed(f->t, &who, in.nodeid, NULL, "request", &e);
+	struct fuse_out_header out = {.len = sizeof out, .error = -EIO, .unique = in.unique};
+	bool silent = in.opcode == FUSE_FORGET || in.opcode == FUSE_BATCH_FORGET;
+	if (!silent && write(f->fd, &out, sizeof out) < 0)
+		log_warn("fuse.reply_failed", NULL);
+}
+
 /* Serve one request. 1 served, 0 nothing there, -1 the mount is gone. */
 static int serve_one(struct fuse_front *f)
 {
@@ -62,7 +79,13 @@ static int serve_one(struct fuse_front *f)
 	}
 	name_request(f);
 	tree_turn(f->t);
+	if (f->again && tree_is_deadly(f->t, f->request)) {
+		refuse_deadly(f);
+		return 1;
+	}
+	tree_doing(f->t, f->request);
 	fuse_session_process_buf(f->se, &f->in);
+	tree_doing(f->t, 0);
 	metric_add(METRIC_FS_REQUESTS, 1);
 	return 1;
 }

@@ -19,6 +19,7 @@
 #define HEAD_SIZE 4096u
 #define AREA_SIZE (1ull << 30) /* of address space; memory is used as far as it is written */
 #define LONG_FROM (256u << 10) /* a shorter log is never rewritten */
+#define DEATHS_MAX 2 /* one may be chance: kill -9 while it was carried out */
 #define GIVE_BACK (1ull << 20) /* an area that grew past this is returned to the system */
 
 struct head {
@@ -26,6 +27,9 @@ struct head {
 	_Atomic uint32_t active;
 	_Atomic uint32_t full; /* a record did not fit: the log is not the whole truth any more */
 	_Atomic uint64_t len[2];
+	_Atomic uint64_t doing; /* the request that is being carried out, 0: none */
+	uint64_t suspect;       /* the one that the last worker died of, and how many died of it */
+	uint32_t deaths;
 };
 
 enum what { STATE = 1, TEXT, GONE };
@@ -60,6 +64,17 @@ static char *area_of(struct keep *k, unsigned number)
 	return (char *)k->head + HEAD_SIZE + number * AREA_SIZE;
 }
 
+/* What stands in `doing` is of a worker that did not live to clear it. */
+static void note_death(struct head *h)
+{
+	uint64_t req = h->doing;
+	h->doing = 0;
+	if (!req)
+		return;
+	h->deaths = req == h->suspect ? h->deaths + 1 : 1;
+	h->suspect = req;
+}
+
 int keep_open(struct keep **ret, int fd, struct err *e)
 {
 	struct keep *k = calloc(1, sizeof *k);
@@ -73,6 +88,7 @@ int keep_open(struct keep **ret, int fd, struct err *e)
 	k->number = k->head->active;
 	k->area = area_of(k, k->number);
 	k->at = k->head->len[k->number];
+	note_death(k->head);
 	*ret = k;
 	return 0;
 }
@@ -88,6 +104,17 @@ void keep_close(struct keep *k)
 uint32_t keep_tag(const struct keep *k)
 {
 	return k ? (uint32_t)k->head->tag : 0;
+}
+
+void keep_doing(struct keep *k, uint64_t req)
+{
+	if (k)
+		atomic_store_explicit(&k->head->doing, req, memory_order_release);
+}
+
+bool keep_is_deadly(const struct keep *k, uint64_t req)
+{
+	return k && req == k->head->suspect && k->head->deaths >= DEATHS_MAX;
 }
 
 /* ---- writing ---- */

@@ -46,6 +46,11 @@ void keep_text(struct keep *k, enum keep_kind kind, uint64_t id, uint64_t off, c
 void keep_gone(struct keep *k, enum keep_kind kind, uint64_t id);
 void keep_publish(struct keep *k);
 
+/* The request that is being carried out from now on; 0: none. */
+void keep_doing(struct keep *k, uint64_t req);
+/* Did two workers, one after the other, die while they carried out this request? It must not be tried again. */
+bool keep_is_deadly(const struct keep *k, uint64_t req);
+
 /* Has the log grown so far that it is worth writing anew? Then: begin, write every live object, end. */
 bool keep_is_long(const struct keep *k);
 void keep_rewrite_begin(struct keep *k);

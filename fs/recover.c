@@ -183,6 +183,16 @@ int tree_recover(struct tree *t, int keep_fd,
 	return 0;
 }
 
+void tree_doing(struct tree *t, uint64_t req)
+{
+	keep_doing(t->keep, req);
+}
+
+bool tree_is_deadly(const struct tree *t, uint64_t req)
+{
+	return keep_is_deadly(t->keep, req);
+}
+
 void tree_publish(struct tree *t)
 {
 	keep_publish(t->keep);

@@ -41,6 +41,10 @@ int tree_recover(struct tree *t, int keep_fd,
 		 struct err *e);
 /* What was done so far is known to the next worker; before every reply. */
 void tree_publish(struct tree *t);
+/* Request req is carried out from now on, 0: none. Its number outlives a worker that dies of it, and a request that
+ * two workers died of is deadly: it must be refused. */
+void tree_doing(struct tree *t, uint64_t req);
+bool tree_is_deadly(const struct tree *t, uint64_t req);
 /* Between requests: housekeeping of what is kept. */
 void tree_turn(struct tree *t);
 /* A random number by which this mount differs from others; the same for all its workers. */

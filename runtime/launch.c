@@ -350,13 +350,13 @@ static void on_ended(void *arg, uint64_t id, const struct sandbox_result *result
 		timer_set(&rt->timers, &rt->stop_timer, 0, rt->stop_timer.fn, rt);
 }
 
+/* The parent ends what the spawner ran, starts another one and this worker anew; what becomes of the runs
+ * is decided there (recover.c), with the agents' states as they are now. */
 static void on_lost(void *arg)
 {
 	struct runtime *rt = arg;
 	log_error("spawn.lost", NULL);
-	spawn_client_close(take_ptr(rt->spawn)); /* before: nothing may be started anew */
-	while (rt->active)
-		run_finish(rt->active, &(struct sandbox_result){.end = END_LOST});
+	rt->spawn_lost = true;
 }
 
 static void on_measured(void *arg, uint64_t id, const struct sandbox_usage *u)

@@ -100,7 +100,7 @@ void queue_wait_reason(struct agent *a, char *out, size_t cap)
 		snprintf(out, cap, "its start");
 	else if (a->state == AGENT_SUSPENDED)
 		snprintf(out, cap, "resume: the agent is suspended (%llus)", since);
-	else if (!rt->spawn || rt->resyncing)
+	else if (!rt->spawn || rt->spawn_lost || rt->resyncing)
 		snprintf(out, cap, "the spawner");
 	else if (!first->process && tasks_full(rt))
 		snprintf(out, cap, "scheduler.max_concurrent_tasks: %u run (%llus)", rt->tasks, since);
@@ -180,7 +180,8 @@ void queue_fill(struct runtime *rt)
 {
 	struct sched_entity *aside[BACKFILL_DEPTH], *e;
 	unsigned n = 0;
-	if (rt->filling || rt->stopping || rt->resyncing || !rt->spawn || rt->replaying)
+	if (rt->filling || rt->stopping || rt->resyncing || !rt->spawn ||
+	    rt->spawn_lost || rt->replaying)
 		return;
 	rt->filling = true;
 	while ((e = sched_first(&rt->sched)) && n < BACKFILL_DEPTH) {

@@ -200,7 +200,7 @@ int runtime_render_health(struct runtime *rt, struct buf *out)
 {
 	if (rt->stopping)
 		return buf_adds(out, "stopping\n");
-	return buf_adds(out, rt->spawn ? "ok\n" : "no spawner: agents cannot be started\n");
+	return buf_adds(out, rt->spawn && !rt->spawn_lost ? "ok\n" : "no spawner: agents cannot be started\n");
 }
 
 int runtime_render_tiers(struct runtime *rt, struct buf *out)

@@ -149,7 +149,8 @@ struct runtime {
 	struct loop *loop;
 	struct journal *journal;
 	struct kv *kv;
-	struct spawn_client *spawn;
+	struct spawn_client *spawn; /* NULL: none was given */
+	bool spawn_lost;	    /* nothing can be started any more */
 	struct sandbox_caps caps;
 	char *state_dir, *mount;
 	/* agents */
@@ -305,6 +306,9 @@ void agent_end_all(struct agent *a, enum err_code code, const char *why);
 void health_start(struct runtime *rt);
 void health_measured(struct runtime *rt, struct run *r, const struct sandbox_usage *u);
 void recover(struct runtime *rt);
+/* resent.c: the newest requests, in the store with the state that they made; loaded by the next worker of the mount. */
+int reqs_save(struct runtime *rt, struct err *e);
+int reqs_load(struct runtime *rt);
 void stdin_open(struct agent *a);
 void stdin_close(struct agent *a);
 

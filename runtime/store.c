@@ -137,6 +137,8 @@ static int put_last_serial(struct runtime *rt, struct err *e)
 static int put_dirty(struct runtime *rt, struct err *e)
 {
 	int r = put_last_serial(rt, e);
+	if (r == 0)
+		r = reqs_save(rt, e);
 	while (r == 0 && rt->dead) {
 		struct dead_key *d = rt->dead;
 		r = kv_del(rt->kv, d->key, e);
@@ -375,6 +377,8 @@ int store_open(struct runtime *rt, struct err *e)
 	int r = kv_open(&rt->kv, dir, STORE_MAP_BYTES, rt->loop, e);
 	if (r == 0 && kv_get(rt->kv, "m/serial", load_last_serial, rt, NULL) == -EUCLEAN)
 		r = -EUCLEAN;
+	if (r == 0 && rt->resumed) /* requests of another mount have other numbers */
+		r = reqs_load(rt);
 	if (r == 0)
 		r = kv_each(rt->kv, "a/", load_agent, rt, e);
 	if (r == 0)

@@ -10,7 +10,7 @@ import threading
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../support"))
-from daemon import Daemon, wait_for  # noqa: E402
+from daemon import Daemon, settles  # noqa: E402
 
 
 def writer(d, w, acked, doubt, stop):
@@ -71,7 +71,9 @@ def main():
         left = before & set(d.agents_pids())
         if left:
             bad.append(f"round {n}: processes {sorted(left)} outlived the daemon that had started them")
-        wait_for(lambda: d.read("agents/stay/state") == "Running\n", 20, "the persistent agent's recovery")
+        if not settles(lambda: d.read("agents/stay/state") == "Running\n", 20):
+            bad.append(f"round {n}: the persistent agent did not recover:\n{d.read('agents/stay/status')}"
+                       f"{d.read('agents/stay/events')}{d.read('agents/stay/error')}")
         if bad:
             break
     print(f"{n + 1} rounds, {len(acked)} agents, seed {seed}")

@@ -345,8 +345,9 @@ static void a_new_worker_adopts_what_runs(void **state)
 	assert_true(engine_until(t, engine_is_run_done, r, 10000));
 	assert_int_equal(run_outcome(r, &e), 0);
 	unsigned n = lines_of(engine_file(t, "a", AGENT_STDOUT));
-	engine_turn(t, 200);
-	assert_true(lines_of(engine_file(t, "a", AGENT_STDOUT)) > n);
+	for (int i = 0; i < 1000 && lines_of(engine_file(t, "a", AGENT_STDOUT)) <= n; i++)
+		engine_turn(t, 10);
+	assert_true(lines_of(engine_file(t, "a", AGENT_STDOUT)) > n); /* it lives on */
 	buf_done(&before);
 	buf_done(&after);
 }
@@ -379,35 +380,52 @@ static void a_new_daemon_ends_runs_and_starts_persistent_agents(void **state)
 	assert_int_equal(e.code, ERR_SCHED_FAILED);
 }
 
-static bool nothing_runs(void *arg)
+static bool spawner_is_lost(void *arg)
 {
 	struct buf b;
 	struct engine *t = arg;
-	buf_init(&b, 8192);
-	runtime_render_status(t->rt, &b);
-	bool yes = strstr(b.data, "processes_running 0\ntasks_running 0\n") != NULL;
+	buf_init(&b, 4096);
+	runtime_render_health(t->rt, &b);
+	bool yes = strstr(b.data, "no spawner") != NULL;
 	buf_done(&b);
 	return yes;
 }
 
-static void the_spawners_death_ends_what_it_ran(void **state)
+static bool stays_up(void *arg)
+{
+	struct engine *t = arg;
+	return agent_state(engine_agent(t, "stay")) == AGENT_RUNNING;
+}
+
+/* As the daemon's parent does it: another spawner, another worker. */
+static void what_a_killed_spawner_ran_has_ended_and_the_persistent_goes_on(void **state)
 {
 	struct engine *t = *state;
 	struct err e = {0};
 	struct run *r;
 	put(t, "q.yaml", "tier: None\ncommand: [sleep, '1000']\n");
+	put(t, "stay.yaml", "tier: None\nexecution_mode: persistent\ncommand: [sleep, '1001']\n");
+	run_submit(t->rt, &root_actor, engine_agent(t, "q"), "", 0, &r, &e);
+	assert_true(engine_until(t, stays_up, t, 10000));
+	engine_turn(t, 100);
+	run_unref(r);
+	kill(t->spawner, SIGKILL);
+	assert_true(engine_until(t, spawner_is_lost, t, 10000));
+	assert_true(stays_up(t));
 	run_submit(t->rt, &root_actor, engine_agent(t, "q"), "", 0, &r, &e);
 	engine_turn(t, 100);
-	kill(t->spawner, SIGKILL);
+	assert_int_equal(run_state(r), RUN_QUEUED);
+	run_unref(r);
+	engine_close(t);
+	close(t->spawn_fd);
+	waitpid(t->spawner, NULL, 0);
+	assert_int_equal(spawn_server_cleanup(t->dir, NULL), 0);
+	engine_spawner(t);
+	engine_open(t, true);
+	r = run_find(t->rt, engine_agent(t, "q"), 1);
 	assert_true(engine_until(t, engine_is_run_done, r, 10000));
 	assert_int_equal(run_outcome(r, &e), -EIO);
-	assert_true(engine_until(t, nothing_runs, t, 1000));
-	struct buf b;
-	buf_init(&b, 4096);
-	runtime_render_health(t->rt, &b);
-	assert_non_null(strstr(b.data, "no spawner"));
-	buf_done(&b);
-	run_unref(r);
+	assert_true(engine_until(t, stays_up, t, 10000));
 }
 
 int main(void)
@@ -430,7 +448,7 @@ int main(void)
 		T(an_event_starts_runs_with_it_as_input),
 		T(a_new_worker_adopts_what_runs),
 		T(a_new_daemon_ends_runs_and_starts_persistent_agents),
-		T(the_spawners_death_ends_what_it_ran),
+		T(what_a_killed_spawner_ran_has_ended_and_the_persistent_goes_on),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

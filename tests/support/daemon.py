@@ -93,9 +93,15 @@ class Daemon:
         shutil.rmtree(self.dir, ignore_errors=True)
 
 
-def wait_for(fact, seconds, what):
+def settles(fact, seconds):
     end = time.monotonic() + seconds
     while not fact():
         if time.monotonic() > end:
-            sys.exit(f"FAILED: {what} did not come true in {seconds} s")
+            return False
         time.sleep(0.02)
+    return True
+
+
+def wait_for(fact, seconds, what):
+    if not settles(fact, seconds):
+        sys.exit(f"FAILED: {what} did not come true in {seconds} s")
