@@ -72,8 +72,8 @@ static int attr_call(struct tree *t, const struct place *p, const struct actor *
 
 static void attr_owner(const struct fs_ctx *c, struct fs_attr *a)
 {
-	a->uid = c->agent ? agent_uid(c->agent) : geteuid();
-	a->gid = c->agent ? agent_gid(c->agent) : getegid();
+	a->uid = c->agent ? agent_uid(c->agent) : c->tree->uid;
+	a->gid = c->agent ? agent_gid(c->agent) : c->tree->gid;
 	if (c->agent)
 		a->mtime_ms = a->ctime_ms = agent_ctime_ms(c->agent);
 	if (c->run)
@@ -119,7 +119,7 @@ static int attr(struct tree *t, const struct place *p, const struct actor *who, 
 	if (p->row->id == t->agents_row) {
 		/* Everybody may have agents. Not sticky: the kernel would then keep root from `>` on what
 		 * others own (fs.protected_regular); that only owners remove or replace is checked here. */
-		a->mode = S_IFDIR | (geteuid() == 0 ? 0777 : 0755);
+		a->mode = S_IFDIR | (t->uid == 0 ? 0777 : 0755);
 		a->mtime_ms = a->ctime_ms = t->agents_changed_ms;
 	}
 	if (a->kind == FS_STORE)

@@ -33,7 +33,7 @@ static int own_or_root(struct tree *t, const struct actor *who, const struct pla
 {
 	struct fs_attr a;
 	int r = place_attr_short(t, p, who, &a, e);
-	if (r < 0 || who->uid == 0 || who->uid == a.uid || who->uid == geteuid())
+	if (r < 0 || who->uid == 0 || who->uid == a.uid || who->uid == t->uid)
 		return r;
 	return err_set(e, ERR_FS_MODE, "only its owner may remove or replace it");
 }

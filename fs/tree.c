@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "fs/caller.h"
 #include "lib/crc32c.h"
@@ -102,6 +103,8 @@ int tree_new(struct tree **ret, struct runtime *rt, const char *mount, struct er
 		return err_set(e, ERR_SYS_MEMORY, "no memory for the tree");
 	}
 	t->rt = rt;
+	t->uid = geteuid();
+	t->gid = getegid();
 	t->boot_ms = t->agents_changed_ms = clock_wall_ms();
 	t->docs_end = &t->docs;
 	t->next_seq = 1;

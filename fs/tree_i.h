@@ -127,6 +127,8 @@ struct walker { /* a process that listed a directory with a call file in it */
 
 struct tree {
 	struct runtime *rt;
+	uid_t uid; /* the daemon's own */
+	gid_t gid;
 	char *mount;
 	struct row rows[ROWS_MAX + 1]; /* [1] is the root; 0 unused */
 	unsigned row_count;
