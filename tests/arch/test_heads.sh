@@ -1,7 +1,7 @@
 #!/bin/bash
 # Every source file starts with its licence and a sentence on what it is responsible for; headers have #pragma once.
 set -eu
-cd "${SYMBI_SOURCE_DIR:-$(dirname "$0")/../..}"
+cd "${TEST_SOURCE_DIR:-$(dirname "$0")/../..}"
 
 find lib policies vectors sandbox runtime fs api cmd tests \( -name '*.c' -o -name '*.h' -o -name '*.cc' \) -print0 2>/dev/null |
   xargs -0 awk '

@@ -1,7 +1,7 @@
 #!/bin/bash
 # A folder includes only what stands below it, siblings never; includes name their folder; a header compiles alone.
 set -eu
-cd "${SYMBI_SOURCE_DIR:-$(dirname "$0")/../..}"
+cd "${TEST_SOURCE_DIR:-$(dirname "$0")/../..}"
 
 # folder: folders that it may include, itself apart
 rules="

@@ -2,7 +2,7 @@
 # Every library that CMakeLists.txt asks pkg-config for, and every Debian package that is named, can be had: a fresh
 # machine installs nothing but what cmake/debian.packages lists.
 set -eu
-cd "${SYMBI_SOURCE_DIR:-$(dirname "$0")/../..}"
+cd "${TEST_SOURCE_DIR:-$(dirname "$0")/../..}"
 command -v dpkg-query >/dev/null || { echo "not a Debian system"; exit 77; }
 bad=0
 modules=$(sed -n 's/^ *symbi_[a-z]*(.* PKG \([^)]*\)).*/\1/p' CMakeLists.txt; sed -n 's/.*pkg_check_modules(.* \([^ )]*\)).*/\1/p' cmake/*.cmake)

@@ -1,7 +1,7 @@
 #!/bin/bash
 # Shell scripts pass shellcheck and can be run.
 set -eu
-cd "${SYMBI_SOURCE_DIR:-$(dirname "$0")/../..}"
+cd "${TEST_SOURCE_DIR:-$(dirname "$0")/../..}"
 command -v shellcheck >/dev/null || { echo "shellcheck is not installed"; exit 77; }
 bad=0
 scripts=$(grep -rlE --exclude-dir=build --exclude-dir=.git '^#!/(usr/)?bin/(env )?(ba|da)?sh' . | sort)

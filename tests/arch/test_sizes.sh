@@ -1,7 +1,7 @@
 #!/bin/bash
 # No source file is longer than 500 lines. A file stands in the list only with the reason why it cannot be cut.
 set -eu
-cd "${SYMBI_SOURCE_DIR:-$(dirname "$0")/../..}"
+cd "${TEST_SOURCE_DIR:-$(dirname "$0")/../..}"
 most=500
 
 # path: reason

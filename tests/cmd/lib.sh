@@ -1,8 +1,8 @@
 # What the tests of the programs share: a directory, a daemon of their own without a mount, and checks. To be sourced.
 # shellcheck shell=bash
 set -eu
-cd "${SYMBI_SOURCE_DIR:-$(dirname "$0")/../..}"
-bin=$(realpath "${SYMBI_BIN_DIR:-build/release/bin}")
+cd "${TEST_SOURCE_DIR:-$(dirname "$0")/../..}"
+bin=$(realpath "${TEST_BIN_DIR:-build/release/bin}")
 dir=$(mktemp -d)
 state=$dir/s
 export SYMBI_SOCKET=$state/symbi.sock

@@ -29,7 +29,7 @@ def writer(d, w, acked, doubt, stop):
 
 
 def main():
-    rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 10
+    rounds = int(sys.argv[1] if len(sys.argv) > 1 else os.environ.get("TEST_CRASH_ROUNDS", "10"))
     seed = random.randrange(1 << 30)
     rnd = random.Random(seed)
     d = Daemon()

@@ -5,6 +5,6 @@
 set -u
 failed=0
 for prog in cgroup spawn spawn_end spawn_limits spawn_lost; do
-  SYMBI_PLACE=others timeout 300 "${SYMBI_BUILD_DIR:?}/tests/test_$prog" || failed=1
+  TEST_PLACE=others timeout 300 "${TEST_BUILD_DIR:?}/tests/test_$prog" || failed=1
 done
 exit $failed

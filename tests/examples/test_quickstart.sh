@@ -2,9 +2,8 @@
 # examples/quickstart.sh works, twice in a row, and takes everything down again; every agent of examples/ does what its
 # comment says.
 set -eu
-cd "${SYMBI_SOURCE_DIR:-$(dirname "$0")/../..}"
-bin=${SYMBI_BIN_DIR:-build/release/bin}
-unset SYMBI_SOURCE_DIR SYMBI_BUILD_DIR SYMBI_BIN_DIR # they are no settings, and the daemon says so
+cd "${TEST_SOURCE_DIR:-$(dirname "$0")/../..}"
+bin=${TEST_BIN_DIR:-build/release/bin}
 [ -r /dev/fuse ] && [ -w /dev/fuse ] || { echo "/dev/fuse cannot be used by this user"; exit 77; }
 [ "$(id -u)" = 0 ] || [ -e /etc/mtab ] || { echo "fusermount3 cannot unmount without /etc/mtab"; exit 77; }
 dir=$(mktemp -d)

@@ -3,9 +3,8 @@
 # state of their own (a mount and pid namespace). A line that ends in "# → TEXT" must print just that, one that ends in
 # "# exit status 1" must fail, every other one must succeed.
 set -eu
-cd "${SYMBI_SOURCE_DIR:-$(dirname "$0")/../..}"
-bin=${SYMBI_BIN_DIR:-$PWD/build/release/bin}
-unset SYMBI_SOURCE_DIR SYMBI_BUILD_DIR SYMBI_BIN_DIR # they are no settings, and the daemon says so
+cd "${TEST_SOURCE_DIR:-$(dirname "$0")/../..}"
+bin=${TEST_BIN_DIR:-$PWD/build/release/bin}
 [ "$(id -u)" = 0 ] || { echo "needs root: the commands use /symbi"; exit 77; }
 [ -e /dev/fuse ] || { echo "there is no /dev/fuse"; exit 77; }
 

@@ -1,9 +1,9 @@
 #!/bin/bash
 # common.sh - what the tests of an installation share. Sourced; the caller has set -eu.
 
-cd "${SYMBI_SOURCE_DIR:-$(dirname "$0")/../..}" || exit 1
+cd "${TEST_SOURCE_DIR:-$(dirname "$0")/../..}" || exit 1
 # shellcheck disable=SC2034 # used by those who source this
-build=${SYMBI_BUILD_DIR:-build/release}
+build=${TEST_BUILD_DIR:-build/release}
 dir=$(mktemp -d)
 bin=
 trap cleanup EXIT

@@ -211,7 +211,7 @@ static bool live_with(struct jtest *t, enum fail_call call, int n, int eno)
 static void every_call_may_fail(void **state)
 {
 	struct jtest *t = *state;
-	int step = getenv("SYMBI_CRASH_ROUNDS") ? 4
+	int step = getenv("TEST_CRASH_ROUNDS") ? 4
 						: 1; /* a quick round takes fewer of many alike */
 	journal_close(t->j);
 	t->j = NULL;

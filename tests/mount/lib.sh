@@ -8,15 +8,15 @@
 #	finish                 the exit status: 0, 1 when a fact failed; 77 came from `skip`
 #
 # A case may be run by hand: tests/mount/test_NAME.sh takes the programs from build/release/bin or from
-# $SYMBI_BIN. Whatever it started is ended and removed, however it ends.
+# $TEST_BIN. Whatever it started is ended and removed, however it ends.
 set -u
 export LC_ALL=C PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 HERE=$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")
-export SYMBI_BIN=${SYMBI_BIN_DIR:-$(cd "$HERE/../.." && pwd)/build/release/bin}
+export TEST_BIN=${TEST_BIN_DIR:-$(cd "$HERE/../.." && pwd)/build/release/bin}
 
 # ---- the outer half: a time limit, and an end that leaves nothing ----
 
-# Everything that carries our directory in its environment: the daemon's processes (SYMBI_CASE_DIR)
+# Everything that carries our directory in its environment: the daemon's processes (TEST_CASE_DIR)
 # and the agents' (HOME, below the working directory that `up` sets). Prints pids.
 ours() {
   local pid
@@ -31,7 +31,7 @@ cleanup() {
   trap '' INT TERM HUP
   # A process that waits for a daemon's answer cannot be killed until that daemon is: nothing here waits
   # for one, the daemon goes first.
-  "$SYMBI_BIN/symbi" down --mount "$T/m" >/dev/null 2>&1 &
+  "$TEST_BIN/symbi" down --mount "$T/m" >/dev/null 2>&1 &
   down=$!
   for ((i = 0; i < 400; i++)); do
     kill -0 $down 2>/dev/null || break
@@ -54,11 +54,11 @@ cleanup() {
 
 # The limit ends a case that hangs; how long one takes is never a fact. The case runs in a process group
 # of its own, which `timeout` signals, and cleaning up is not its business: it may hang in the mount.
-if [ -z "${SYMBI_CASE_DIR:-}" ]; then
+if [ -z "${TEST_CASE_DIR:-}" ]; then
   T=$(mktemp -d "${TMPDIR:-/tmp}/symbi-case.XXXXXX") || exit 1
   chmod 755 "$T"
   trap 'kill -9 $inner 2>/dev/null; cleanup; exit 130' INT TERM HUP
-  SYMBI_CASE_DIR=$T timeout -k 5 "${CASE_SECONDS:-300}" bash "$0" "$@" &
+  TEST_CASE_DIR=$T timeout -k 5 "${CASE_SECONDS:-300}" bash "$0" "$@" &
   inner=$!
   wait $inner
   rc=$?
@@ -72,7 +72,7 @@ fi
 
 # ---- the inner half: the case itself ----
 
-T=$SYMBI_CASE_DIR # in the environment of all that is started here: cleanup finds it by this
+T=$TEST_CASE_DIR # in the environment of all that is started here: cleanup finds it by this
 M=$T/m            # the mount
 A=$M/agents
 S=$T/s # the state
@@ -218,7 +218,7 @@ try_up() {
     printf 'lifecycle.termination_timeout = "2s"\n'
     [ ${#CONF[@]} -eq 0 ] || printf '%s\n' "${CONF[@]}"
   } >"$T/symbi.toml"
-  "$SYMBI_BIN/symbi" up --mount "$M" --state "$S" --config "$T/symbi.toml" --allow-native "$@"
+  "$TEST_BIN/symbi" up --mount "$M" --state "$S" --config "$T/symbi.toml" --allow-native "$@"
 }
 
 up() {
@@ -229,7 +229,7 @@ up() {
 }
 
 down() {
-  "$SYMBI_BIN/symbi" down --mount "$M"
+  "$TEST_BIN/symbi" down --mount "$M"
 }
 
 # key FILE KEY: the value of a `key value` line

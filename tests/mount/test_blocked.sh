@@ -41,7 +41,7 @@ exec 5>"$T/in"
 eventually "500 readers of unfinished runs are blocked" has "$T/readers.out" '^blocked 500$'
 for i in 1 2 3; do
   before=$(date +%s%N)
-  eq "the mount answers cat version ($i)" "symbi $("$SYMBI_BIN/symbi" --version | cut -d' ' -f2)" "$(cat "$M/version")"
+  eq "the mount answers cat version ($i)" "symbi $("$TEST_BIN/symbi" --version | cut -d' ' -f2)" "$(cat "$M/version")"
   echo "     $((($(date +%s%N) - before) / 1000)) us"
 done
 works "ls -l answers" ls -l "$A"

@@ -17,7 +17,7 @@ eq "the agent is the same" "$id" "$(cat "$A/a/id")"
 eq "it answers" hello "$(ask a hello)"
 eventually "the persistent agent runs again" is Running state p
 gone "its old process is gone" "/proc/$old"
-works "down" "$SYMBI_BIN/symbi" down --mount "$M"
+works "down" "$TEST_BIN/symbi" down --mount "$M"
 eq "down leaves no mount" 0 "$(grep -cF " $M " /proc/self/mountinfo)"
 eq "down leaves no process" "" "$(ours)"
 up

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* places.h - runs one group of tests again in each place a spawner may have to live in: as this user, as an
- * ordinary user, with cgroup v1 only, and with no cgroup at all. $SYMBI_PLACE picks one by its name, `all`, or
+ * ordinary user, with cgroup v1 only, and with no cgroup at all. $TEST_PLACE picks one by its name, `all`, or
  * `others`: all but the first. Without it tests run as they are started. */
 #pragma once
 
@@ -58,7 +58,7 @@ static const struct place places[] = {
 
 static inline bool place_picked(size_t i)
 {
-	const char *only = getenv("SYMBI_PLACE");
+	const char *only = getenv("TEST_PLACE");
 	if (!only)
 		return i == 0;
 	return strcmp(only, "all") == 0 || strcmp(only, places[i].name) == 0 ||

@@ -10,13 +10,13 @@
 #include "lib/parse.h"
 #include "tests/support/check.h"
 
-/* $SYMBI_CRASH_ROUNDS, or `quick` when it is not set. */
+/* $TEST_CRASH_ROUNDS, or `quick` when it is not set. */
 static inline unsigned crash_rounds(unsigned quick)
 {
 	uint64_t n = quick;
-	const char *s = getenv("SYMBI_CRASH_ROUNDS");
+	const char *s = getenv("TEST_CRASH_ROUNDS");
 	if (s && parse_u64(s, 1, 1000000, &n, NULL) < 0)
-		fail_msg("SYMBI_CRASH_ROUNDS is '%s'", s);
+		fail_msg("TEST_CRASH_ROUNDS is '%s'", s);
 	return (unsigned)n;
 }
 

@@ -9,7 +9,7 @@ import sys
 import tempfile
 import time
 
-BIN = os.environ.get("SYMBI_BIN_DIR") or os.path.join(
+BIN = os.environ.get("TEST_BIN_DIR") or os.path.join(
     os.path.dirname(os.path.abspath(__file__)), "../../build/release/bin")
 
 
@@ -29,7 +29,7 @@ class Daemon:
         with open(self.conf, "w") as f:
             f.write(f'[native_execution]\nenabled = true\nworking_directory = "{self.dir}/work"\n'
                     + "".join(s + "\n" for s in settings))
-        os.environ["SYMBI_TEST_MARK"] = self.dir  # found again in /proc/PID/environ
+        os.environ["TEST_MARK"] = self.dir  # found again in /proc/PID/environ
         atexit.register(self.end)
 
     def up(self):
