@@ -12,6 +12,10 @@
 
 #define SETTLED_MS 10000 /* a run that ended so long ago is in the journal, however slow the disk */
 
+/* A stat that came too early for the size must not say less than there will be: who trusts it (sendfile)
+ * would end in silence. A read past the end corrects it. */
+#define UNFINISHED_SIZE FS_DOC_MAX
+
 struct answer_state { /* plain bytes: kept */
 	uint32_t serial, number;
 	struct actor who;
@@ -71,7 +75,7 @@ uint64_t answer_size(struct tree *t, const struct answer *a)
 	if (!a->number)
 		return a->len;
 	if (!answer_ready(a))
-		return 0;
+		return UNFINISHED_SIZE;
 	/* No answer, but a size of 0 would make busybox's cat succeed in silence. */
 	if (!a->run || run_outcome(a->run, NULL) < 0 ||
 	    run_file_path(t->rt, a->run, RUN_OUTPUT, path, sizeof path) < 0)

@@ -260,7 +260,7 @@ void slot_keep(struct tree *t, const struct slot *s);
 struct answer *answer_ref(struct answer *a);
 void answer_unref(struct tree *t, struct answer *a); /* NULL is fine */
 bool answer_ready(const struct answer *a);
-uint64_t answer_size(struct tree *t, const struct answer *a); /* 0 while it is being made */
+uint64_t answer_size(struct tree *t, const struct answer *a); /* 1 MiB while it is being made */
 /* Put the question; the call's own act. again: it may have been put before. */
 int answer_ask(struct tree *t, const struct place *p, const struct actor *who, bool again,
 	       const char *q, size_t len, struct answer **ret, struct err *e);

@@ -128,4 +128,10 @@ for r in cat 'busybox cat' cp rsync tar dd sendfile splice 'node readFile' 'pyth
   echo "by $r" >"$A/a/run"
   eq "an answer read by $r" "$(echo "by $r"; seq 1 2000)" "$(read_with "$r" "$A/a/run" 2>&1)"
 done
+# One that takes longer than a stat waits: its size is not known yet, and nobody may take that for its end.
+agent late 'sleep 3; cat; seq 1 2000'
+for r in cat 'busybox cat' 'busybox cp' cp sendfile 'node readFile' 'python read'; do
+  echo "by $r" >"$A/late/run.d/mine"
+  eq "a late answer read by $r" "$(echo "by $r"; seq 1 2000)" "$(read_with "$r" "$A/late/run.d/mine" 2>&1)"
+done
 finish
