@@ -24,33 +24,38 @@ static int check_tier(const struct runtime *rt, const struct agent_spec *s, stru
 		       "SYMBIONT_ALLOW_NATIVE_EXECUTION=true) where agents may run without a wall");
 }
 
+struct agent_spec_place agent_place(const struct runtime *rt)
+{
+	struct agent_spec_place place = {
+		.tier = TIER_1,
+		.runtime = config_str(rt->config, "native_execution.default_executable"),
+		.max_restarts = (unsigned)config_u64(rt->config, "lifecycle.max_restart_attempts"),
+	};
+	sandbox_tier_parse(config_str(rt->config, "security.default_sandbox_tier"), &place.tier);
+	return place;
+}
+
 /* Everything that can be wrong with a spec in this place. *ret is the caller's. */
 static int check(const struct runtime *rt, const char *file, const char *text, size_t len,
 		 struct agent_spec **ret, bool *unfinished, struct err *e)
 {
 	enum value_format f;
-	enum sandbox_tier tier = TIER_1;
+	struct agent_spec_place place = agent_place(rt);
 	bool more = false;
 	if (value_format_of(file, &f) < 0)
 		return err_set(e, ERR_AGENT_NAME,
 			       "'%s' is not a spec's name: NAME.yaml, .yml, .json or .toml", file);
-	sandbox_tier_parse(config_str(rt->config, "security.default_sandbox_tier"), &tier);
-	int r = agent_spec_parse(f, text, len, tier, ret, &more, e);
+	autofree char *name = strndup(file, (size_t)(strrchr(file, '.') - file));
+	if (!name)
+		return err_set(e, ERR_SYS_MEMORY, "no memory for a spec");
+	place.name = name;
+	int r = agent_spec_read(f, text, len, &place, ret, &more, e);
+	if (r == 0 && (r = check_tier(rt, *ret, e)) < 0) {
+		more = !(*ret)->tier_given && !(*ret)->closed; /* a tier may still follow */
+		agent_spec_free(take_ptr(*ret));
+	}
 	if (unfinished)
 		*unfinished = more;
-	if (r < 0)
-		return r;
-	struct agent_spec *s = *ret;
-	size_t n = (size_t)(strrchr(file, '.') - file);
-	if (s->name && (strlen(s->name) != n || memcmp(s->name, file, n) != 0))
-		r = err_set(e, ERR_AGENT_NAME, "the spec's name '%s' is not its file's, '%s'", s->name,
-			    file);
-	else if (s->id && strlen(s->id) > 36)
-		r = err_set(e, ERR_AGENT_SPEC, "id '%.40s' is not a UUID", s->id);
-	else if ((r = check_tier(rt, s, e)) < 0 && unfinished)
-		*unfinished = !s->tier_given && f != VALUE_JSON; /* a tier may still follow */
-	if (r < 0)
-		agent_spec_free(take_ptr(*ret));
 	return r;
 }
 

@@ -285,8 +285,10 @@ int agent_text(struct runtime *rt, struct agent *a, struct buf *out, struct err 
 int agent_spec_of(const struct agent *a, struct agent_spec **ret, struct err *e)
 {
 	enum value_format f = VALUE_YAML;
+	struct agent_spec_place place = agent_place(a->rt);
 	value_format_of(a->file, &f);
-	int r = agent_spec_parse(f, a->text, a->text_len, (enum sandbox_tier)a->tier, ret, NULL, e);
+	place.tier = (enum sandbox_tier)a->tier;
+	int r = agent_spec_read(f, a->text, a->text_len, &place, ret, NULL, e);
 	return r < 0 ? err_wrap(e, "spec of agent '%s'", a->name) : 0;
 }
 

@@ -14,30 +14,63 @@
 #include "lib/parse.h"
 #include "runtime/runtime_i.h"
 
-#define OWN_VARS 8
+#define OWN_VARS    6
+#define OWN_VAR_MAX 4300 /* HOME with a path */
 
 /* ---- where it runs and what it is given ---- */
 
-/* Its working directory: the spec's, else one of its own below native_execution.working_directory,
- * opened in *ret_fd (the caller closes it). */
-static int make_cwd(const struct agent *a, const struct agent_spec *s, char *out, size_t cap,
-		    int *ret_fd, struct err *e)
+/* The agent's own directory, below native_execution.working_directory: its path and the directory opened. */
+static int own_dir(const struct agent *a, char *out, size_t cap, struct err *e)
 {
 	const char *base = config_str(a->rt->config, "native_execution.working_directory");
 	char name[NAME_LEN_MAX + 16];
 	bool foreign = geteuid() == 0 && a->uid != 0;
+	snprintf(name, sizeof name, "%u-%s", a->uid, a->name);
+	snprintf(out, cap, "%s/%s", base, name);
+	return sandbox_workdir(base, name, foreign ? a->uid : (uid_t)-1,
+			       foreign ? a->gid : (gid_t)-1, e);
+}
+
+/* Its working directory: the spec's, else its own, opened in *ret_fd (the caller closes it). */
+static int make_cwd(const struct agent *a, const struct agent_spec *s, char *out, size_t cap,
+		    int *ret_fd, struct err *e)
+{
 	if (s->workdir) {
 		snprintf(out, cap, "%s", s->workdir);
 		return 0;
 	}
-	snprintf(name, sizeof name, "%u-%s", a->uid, a->name);
-	snprintf(out, cap, "%s/%s", base, name);
-	int fd = sandbox_workdir(base, name, foreign ? a->uid : (uid_t)-1,
-				 foreign ? a->gid : (gid_t)-1, e);
+	int fd = own_dir(a, out, cap, e);
 	if (fd < 0)
 		return fd;
 	*ret_fd = fd;
 	return 0;
+}
+
+/* Code that is too long for an argument, as a file in the agent's own directory: put in place whole, as what
+ * runs still reads its predecessor. The directory is the agent's, who may have put anything there. */
+static int write_code(const struct agent *a, const struct agent_spec *s, char *path, size_t cap,
+		      struct err *e)
+{
+	char dir[4200], name[32];
+	autoclose int d = own_dir(a, dir, sizeof dir, e);
+	if (d < 0)
+		return d;
+	snprintf(name, sizeof name, "code%s", s->code_suffix);
+	snprintf(path, cap, "%s/%s", dir, name);
+	unlinkat(d, ".code.new", 0);
+	autoclose int fd = openat(d, ".code.new", O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
+				  0600);
+	size_t len = strlen(s->code), done = 0;
+	ssize_t n = 0;
+	while (fd >= 0 && done < len && (n = write(fd, s->code + done, len - done)) > 0)
+		done += (size_t)n;
+	bool foreign = geteuid() == 0 && a->uid != 0;
+	if (fd >= 0 && done == len && (!foreign || fchown(fd, a->uid, a->gid) == 0) &&
+	    renameat(d, ".code.new", d, name) == 0)
+		return 0;
+	int r = err_sys(e, ERR_SYS_IO, errno, "'%s' for the code of agent '%s'", path, a->name);
+	unlinkat(d, ".code.new", 0);
+	return r;
 }
 
 /* The owner's, so that a program may open its /dev/stdout; the directory above stays closed. */
@@ -143,19 +176,49 @@ void limits_changed(struct agent *a)
 	queue_changed(a);
 }
 
+/* The i-th variable that the daemon gives; false behind the last. */
+static bool own_variable(const struct run *r, const char *cwd, size_t i, char out[static OWN_VAR_MAX])
+{
+	switch (i) {
+	case 0: return snprintf(out, OWN_VAR_MAX, "PATH=/usr/local/bin:/usr/bin:/bin");
+	case 1: return snprintf(out, OWN_VAR_MAX, "HOME=%s", cwd);
+	case 2: return snprintf(out, OWN_VAR_MAX, "LANG=C.UTF-8");
+	case 3: return snprintf(out, OWN_VAR_MAX, "SYMBI_AGENT=%s", r->agent->name);
+	case 4: return snprintf(out, OWN_VAR_MAX, "SYMBI_AGENT_ID=%s", r->agent->id);
+	case 5: return snprintf(out, OWN_VAR_MAX, "SYMBI_RUN=%u", r->number);
+	}
+	return false;
+}
+
+static bool has_variable(char *const *env, const char *variable)
+{
+	size_t n = strcspn(variable, "=") + 1;
+	while (env && *env && strncmp(*env, variable, n) != 0)
+		env++;
+	return env && *env;
+}
+
+/* The daemon's variables, but for those that the spec gives itself, and the spec's. */
 static void environment(const struct run *r, const struct agent_spec *s, const char *cwd,
-			char (*vars)[4300], const char **env)
+			char (*vars)[OWN_VAR_MAX], const char **env)
 {
 	size_t n = 0;
-	snprintf(vars[n], sizeof vars[n], "PATH=/usr/local/bin:/usr/bin:/bin"), env[n] = vars[n], n++;
-	snprintf(vars[n], sizeof vars[n], "HOME=%s", cwd), env[n] = vars[n], n++;
-	snprintf(vars[n], sizeof vars[n], "LANG=C.UTF-8"), env[n] = vars[n], n++;
-	snprintf(vars[n], sizeof vars[n], "SYMBI_AGENT=%s", r->agent->name), env[n] = vars[n], n++;
-	snprintf(vars[n], sizeof vars[n], "SYMBI_AGENT_ID=%s", r->agent->id), env[n] = vars[n], n++;
-	snprintf(vars[n], sizeof vars[n], "SYMBI_RUN=%u", r->number), env[n] = vars[n], n++;
+	for (size_t i = 0; i < OWN_VARS && own_variable(r, cwd, i, vars[n]); i++)
+		if (!has_variable(s->env, vars[n])) {
+			env[n] = vars[n];
+			n++;
+		}
 	for (char **p = s->env; p && *p; p++)
 		env[n++] = *p;
 	env[n] = NULL;
+}
+
+static size_t count(char *const *list)
+{
+	size_t n = 0;
+	while (list && list[n])
+		n++;
+	return n;
 }
 
 static int start(struct run *r, const struct agent_spec *s, const char *cwd, const int fds[4],
@@ -164,19 +227,25 @@ static int start(struct run *r, const struct agent_spec *s, const char *cwd, con
 	struct agent *a = r->agent;
 	const struct config *c = r->rt->config;
 	struct agent_limits l = agent_limits_of(a);
-	char vars[OWN_VARS][4300];
-	size_t n = 0;
-	while (s->env && s->env[n])
-		n++;
-	autofree const char **env = calloc(n + OWN_VARS, sizeof *env);
-	if (!env)
-		return err_set(e, ERR_SYS_MEMORY, "no memory for the environment");
+	char vars[OWN_VARS][OWN_VAR_MAX], code[4300];
+	size_t argc = count(s->argv);
+	autofree const char **env = calloc(count(s->env) + OWN_VARS + 1, sizeof *env);
+	autofree const char **argv = calloc(argc + 1, sizeof *argv);
+	if (!env || !argv)
+		return err_set(e, ERR_SYS_MEMORY, "no memory for a start");
 	environment(r, s, cwd, vars, env);
+	memcpy(argv, s->argv, argc * sizeof *argv);
+	if (s->code_arg) {
+		int n = write_code(a, s, code, sizeof code, e);
+		if (n < 0)
+			return n;
+		argv[s->code_arg] = code;
+	}
 	bool foreign = geteuid() == 0 && a->uid != 0;
 	struct sandbox_spec spec = {
 		.id = run_id(r),
 		.owner = a->name,
-		.argv = (const char *const *)s->argv,
+		.argv = argv,
 		.envp = env,
 		.cwd = cwd,
 		.cwd_fd = fds[3] > 0 ? fds[3] : 0,

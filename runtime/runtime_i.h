@@ -242,7 +242,9 @@ void agents_close(struct runtime *rt);
 #define AGENT_DIR_MAX 4200
 void agent_dir(const struct agent *a, char out[AGENT_DIR_MAX]);
 void agent_dir_make(struct agent *a);
-/* Parse it; the caller frees. */
+/* What the settings add to a spec; the name is left open. */
+struct agent_spec_place agent_place(const struct runtime *rt);
+/* Parse it; the caller frees. A tier that it does not name stays what it was when the text was put. */
 int agent_spec_of(const struct agent *a, struct agent_spec **ret, struct err *e);
 /* The same, kept until the text changes or nothing of the agent runs or waits; borrowed. NULL with e. */
 const struct agent_spec *agent_spec_get(struct agent *a, struct err *e);

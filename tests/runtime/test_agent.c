@@ -129,6 +129,44 @@ static void a_reload_changes_what_is_in_force_or_nothing(void **state)
 	assert_int_equal(engine_put(t, "b.yaml", SPEC, &e), 0);
 }
 
+/* What a shell has written so far: more may follow, or nothing that follows can help. */
+static void a_refused_tier_can_be_cured_only_where_none_is_named(void **state)
+{
+	struct engine *t = *state;
+	const struct {
+		const char *file, *text;
+		bool curable;
+	} rows[] = {
+		{"a.yaml", "command: [cat]\n", true},
+		{"a.toml", "command = [\"cat\"]\n", true},
+		{"a.yaml", "tier: Tier3\ncommand: [cat]\n", false},
+		{"a.yaml", "{command: [cat]}\n", false},
+		{"a.json", "{\"command\": [\"cat\"]}", false},
+	};
+	engine_set(t, "security.default_sandbox_tier", "Tier3");
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		struct err e = {0};
+		bool more = !rows[i].curable;
+		assert_int_equal(agent_check(t->rt, rows[i].file, rows[i].text, strlen(rows[i].text),
+					     &more, &e),
+				 -EPERM);
+		assert_int_equal(e.code, ERR_SEC_TIER);
+		assert_int_equal(more, rows[i].curable);
+	}
+}
+
+static void settings_stand_for_what_a_spec_leaves_out(void **state)
+{
+	struct engine *t = *state;
+	struct err e = {0};
+	const char *spec = "tier: None\nexecution_mode: ephemeral\ncode: echo hi\n";
+	engine_set(t, "native_execution.default_executable", "/usr/bin/python3");
+	assert_int_equal(engine_put(t, "x.yaml", spec, &e), 0);
+	engine_set(t, "native_execution.default_executable", "pyton3");
+	assert_int_equal(engine_put(t, "y.yaml", spec, &e), -EINVAL);
+	assert_non_null(strstr(e.msg, "'pyton3' is not known; did you mean 'python3'?"));
+}
+
 static void another_uid_may_do_what_the_mode_says(void **state)
 {
 	struct engine *t = *state;
@@ -324,6 +362,8 @@ int main(void)
 		T(names_and_existing_files_are_refused),
 		T(max_agents_is_a_refusal),
 		T(a_reload_changes_what_is_in_force_or_nothing),
+		T(a_refused_tier_can_be_cured_only_where_none_is_named),
+		T(settings_stand_for_what_a_spec_leaves_out),
 		T(another_uid_may_do_what_the_mode_says),
 		T(all_of_it_is_there_after_a_restart),
 		T(a_serial_is_never_used_again),
