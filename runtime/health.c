@@ -9,20 +9,22 @@
 
 #define IDLE_CPU_NS 5000000u /* less than this between two measurements is no work */
 
-static uint64_t output_bytes(const struct run *r)
+static uint64_t file_bytes(const struct run *r, bool errors)
 {
 	char path[AGENT_DIR_MAX + 32];
 	struct stat st;
-	uint64_t n = 0;
-	for (int i = 0; i < 2; i++) {
-		if (r->process)
-			agent_file_path(r->rt, r->agent, i ? AGENT_STDERR : AGENT_STDOUT, path,
-					sizeof path);
-		else
-			run_file_path(r->rt, r, i ? RUN_STDERR : RUN_OUTPUT, path, sizeof path);
-		n += stat(path, &st) == 0 ? (uint64_t)st.st_size : 0;
-	}
-	return n;
+	if (r->process)
+		agent_file_path(r->rt, r->agent, errors ? AGENT_STDERR : AGENT_STDOUT, path,
+				sizeof path);
+	else
+		run_file_path(r->rt, r, errors ? RUN_STDERR : RUN_OUTPUT, path, sizeof path);
+	return stat(path, &st) == 0 ? (uint64_t)st.st_size : 0;
+}
+
+uint64_t output_largest(const struct run *r)
+{
+	uint64_t out = file_bytes(r, false), err = file_bytes(r, true);
+	return out > err ? out : err;
 }
 
 static void end_idle(struct run *r, uint64_t ms)
@@ -37,7 +39,7 @@ static void end_idle(struct run *r, uint64_t ms)
 
 void health_measured(struct runtime *rt, struct run *r, const struct sandbox_usage *u)
 {
-	uint64_t now = clock_wall_ms(), out = output_bytes(r);
+	uint64_t now = clock_wall_ms(), out = file_bytes(r, false) + file_bytes(r, true);
 	(void)rt;
 	if (u->cpu_ns > r->usage.cpu_ns + IDLE_CPU_NS || out != r->output_seen || r->frozen)
 		r->busy_ms = now;

@@ -164,6 +164,12 @@ static struct sandbox_limits limits_of(const struct runtime *rt, const struct ag
 	};
 }
 
+static bool limits_apply(const struct runtime *rt)
+{
+	return config_bool(rt->config, "native_execution.enforce_resource_limits") &&
+	       config_bool(rt->config, "resource.enforcement_enabled");
+}
+
 void limits_changed(struct agent *a)
 {
 	if (a->live && a->live->running) {
@@ -257,8 +263,7 @@ static int start(struct run *r, const struct agent_spec *s, const char *cwd, con
 		.uid = foreign ? a->uid : (uid_t)-1,
 		.gid = foreign ? a->gid : (gid_t)-1,
 		.limits = limits_of(r->rt, &l),
-		.enforce = config_bool(c, "native_execution.enforce_resource_limits") &&
-			   config_bool(c, "resource.enforcement_enabled"),
+		.enforce = limits_apply(r->rt),
 	};
 	return sandbox_start(r->rt->spawn, s->tier, &spec, e);
 }
@@ -402,6 +407,14 @@ static void on_started(void *arg, uint64_t id, pid_t pid)
 		agent_settle(r->agent);
 }
 
+/* Did it fail with a file of its output as large as it may be? */
+static bool filled_its_output(const struct run *r, const struct sandbox_result *result)
+{
+	uint64_t most = config_u64(r->rt->config, "native_execution.max_output_mb") << 20;
+	return result->end == END_EXITED && result->code != 0 && limits_apply(r->rt) &&
+	       output_largest(r) >= most;
+}
+
 static void on_ended(void *arg, uint64_t id, const struct sandbox_result *result)
 {
 	struct runtime *rt = arg;
@@ -411,7 +424,10 @@ static void on_ended(void *arg, uint64_t id, const struct sandbox_result *result
 			r->adopting = false;
 			run_hold(r);
 		}
-		run_finish(r, result);
+		struct sandbox_result judged = *result;
+		if (filled_its_output(r, result)) /* it ignored SIGXFSZ and said so by its exit code */
+			judged.end = END_FILE_SIZE;
+		run_finish(r, &judged);
 	}
 	sandbox_ack(rt->spawn, id, NULL); /* after its record: the spawner remembers until then */
 	queue_fill(rt);
@@ -436,5 +452,13 @@ static void on_measured(void *arg, uint64_t id, const struct sandbox_usage *u)
 		health_measured(rt, r, u);
 }
 
-const struct sandbox_events sandbox_events = {
-	.started = on_started, .ended = on_ended, .lost = on_lost, .measured = on_measured};
+static void on_caps(void *arg, const struct sandbox_caps *c)
+{
+	((struct runtime *)arg)->caps = *c;
+}
+
+const struct sandbox_events sandbox_events = {.started = on_started,
+					      .ended = on_ended,
+					      .lost = on_lost,
+					      .measured = on_measured,
+					      .caps = on_caps};

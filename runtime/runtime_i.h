@@ -307,6 +307,7 @@ void agent_begin(struct agent *a); /* what its mode asks for when it is ready */
 void agent_end_all(struct agent *a, enum err_code code, const char *why);
 void health_start(struct runtime *rt);
 void health_measured(struct runtime *rt, struct run *r, const struct sandbox_usage *u);
+uint64_t output_largest(const struct run *r); /* bytes of the larger of its two files of output */
 void recover(struct runtime *rt);
 /* resent.c: the newest requests, in the store with the state that they made; loaded by the next worker of the mount. */
 int reqs_save(struct runtime *rt, struct err *e);

@@ -18,7 +18,8 @@ enum job_news { /* to be told, lowest first */
 	NEWS_MEASURED = 1 << 1,
 	NEWS_ENDED = 1 << 2,
 	NEWS_LISTING = 1 << 3, /* of the marks around a list, which are no jobs */
-	NEWS_LISTED = 1 << 4,
+	NEWS_CAPS = 1 << 4,
+	NEWS_LISTED = 1 << 5,
 };
 
 struct job {

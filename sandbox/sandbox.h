@@ -76,6 +76,14 @@ struct sandbox_usage {
 	bool disk_counted; /* disk figures by the cgroup; else summed over /proc, living processes only */
 };
 
+/* What of the limits the machine lets us enforce, for `status` and `doctor`. */
+struct sandbox_caps {
+	int cgroup_version; /* 0 none writable, 1, 2 */
+	bool memory, cpu, pids, io, freeze, kill;
+	bool net; /* false: bandwidth of tier None cannot be limited */
+	char why[200]; /* why something is missing; "" when nothing is */
+};
+
 struct sandbox_events { /* called on the loop thread, in order per id */
 	void (*started)(void *arg, uint64_t id, pid_t pid);
 	void (*ended)(void *arg, uint64_t id, const struct sandbox_result *r);
@@ -83,14 +91,8 @@ struct sandbox_events { /* called on the loop thread, in order per id */
 	void (*lost)(void *arg);
 	/* Answer to sandbox_measure. May be NULL. */
 	void (*measured)(void *arg, uint64_t id, const struct sandbox_usage *u);
-};
-
-/* What of the limits the machine lets us enforce, for `status` and `doctor`. */
-struct sandbox_caps {
-	int cgroup_version; /* 0 none writable, 1, 2 */
-	bool memory, cpu, pids, io, freeze, kill;
-	bool net; /* false: bandwidth of tier None cannot be limited */
-	char why[200]; /* why something is missing; "" when nothing is */
+	/* What the spawner can enforce: told once after spawn_client_open and with each resync. May be NULL. */
+	void (*caps)(void *arg, const struct sandbox_caps *c);
 };
 
 /* The directory BASE/NAME for programs of uid to work in: made when missing, 0700, owned by uid and gid
@@ -127,7 +129,7 @@ int sandbox_set_limits(struct spawn_client *c, uint64_t id, const struct sandbox
 /* Ask what id uses now; `measured` is called once, unless `ended` of the id comes instead. Nothing is
  * called for an id that does not run. */
 int sandbox_measure(struct spawn_client *c, uint64_t id, struct err *e);
-/* What can be enforced here, by making and removing a group. */
+/* What a spawner could enforce here, by making and removing a group: for who has none to ask. */
 void sandbox_caps_probe(struct sandbox_caps *ret);
 
 /* Registry of drivers, for sandbox/tiers and doctor. */

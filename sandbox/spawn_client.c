@@ -41,6 +41,8 @@ struct spawn_client {
 
 static void on_message(struct spawn_client *c, const struct spawn_event *m)
 {
+	if (m->op == SPAWN_CAPS_ARE && c->ev.caps)
+		c->ev.caps(c->arg, &m->caps);
 	if (m->op == SPAWN_LISTING && c->token && m->id == c->token)
 		c->listing = true;
 	if (c->token && !c->listing)
@@ -118,43 +120,6 @@ static void on_ready(uv_poll_t *watch, int status, int events)
 		lost(c);
 }
 
-/* ---- open and close ---- */
-
-int spawn_client_open(struct spawn_client **ret, int fd, struct loop *l,
-		      const struct sandbox_events *ev, void *arg, struct err *e)
-{
-	struct spawn_client *c = calloc(1, sizeof *c);
-	if (!c)
-		return err_set(e, ERR_SYS_MEMORY, "no memory for the spawner's client");
-	c->fd = fd;
-	c->ev = *ev;
-	c->arg = arg;
-	c->last = &c->first;
-	if (uv_poll_init(&l->uv, &c->watch, fd) != 0) {
-		free(c);
-		return err_set(e, ERR_SPAWN_LOST, "the spawner's socket cannot be watched");
-	}
-	c->watch.data = c;
-	uv_poll_start(&c->watch, UV_READABLE, on_ready);
-	*ret = c;
-	return 0;
-}
-
-static void closed(uv_handle_t *h)
-{
-	struct spawn_client *c = h->data;
-	close(c->fd);
-	free(c);
-}
-
-void spawn_client_close(struct spawn_client *c)
-{
-	if (!c)
-		return;
-	drop_waiting(c);
-	uv_close((uv_handle_t *)&c->watch, closed);
-}
-
 /* ---- requests ---- */
 
 static int wait_for_room(struct spawn_client *c, const struct spawn_req *q, const struct buf *text,
@@ -196,17 +161,54 @@ static int request(struct spawn_client *c, const struct spawn_req *q, const stru
 	return r < 0 ? err_sys(e, ERR_SPAWN_LOST, -r, "the spawner's socket") : 0;
 }
 
+static int simple(struct spawn_client *c, uint32_t op, uint64_t id, int arg, struct err *e)
+{
+	return request(c, &(struct spawn_req){.op = op, .id = id, .arg = arg}, NULL, NULL, 0, e);
+}
+
+/* ---- open and close ---- */
+
+int spawn_client_open(struct spawn_client **ret, int fd, struct loop *l,
+		      const struct sandbox_events *ev, void *arg, struct err *e)
+{
+	struct spawn_client *c = calloc(1, sizeof *c);
+	if (!c)
+		return err_set(e, ERR_SYS_MEMORY, "no memory for the spawner's client");
+	c->fd = fd;
+	c->ev = *ev;
+	c->arg = arg;
+	c->last = &c->first;
+	if (uv_poll_init(&l->uv, &c->watch, fd) != 0) {
+		free(c);
+		return err_set(e, ERR_SPAWN_LOST, "the spawner's socket cannot be watched");
+	}
+	c->watch.data = c;
+	uv_poll_start(&c->watch, UV_READABLE, on_ready);
+	*ret = c;
+	return ev->caps ? simple(c, SPAWN_CAPS, 0, 0, e) : 0;
+}
+
+static void closed(uv_handle_t *h)
+{
+	struct spawn_client *c = h->data;
+	close(c->fd);
+	free(c);
+}
+
+void spawn_client_close(struct spawn_client *c)
+{
+	if (!c)
+		return;
+	drop_waiting(c);
+	uv_close((uv_handle_t *)&c->watch, closed);
+}
+
 int spawn_client_resync(struct spawn_client *c, void (*done)(void *arg), struct err *e)
 {
 	c->resynced = done;
 	c->listing = false;
 	c->token = clock_mono_ns() << 16 | ((uint64_t)getpid() & 0xffff);
 	return request(c, &(struct spawn_req){.op = SPAWN_LIST, .id = c->token}, NULL, NULL, 0, e);
-}
-
-static int simple(struct spawn_client *c, uint32_t op, uint64_t id, int arg, struct err *e)
-{
-	return request(c, &(struct spawn_req){.op = op, .id = id, .arg = arg}, NULL, NULL, 0, e);
 }
 
 int sandbox_signal(struct spawn_client *c, uint64_t id, int sig, struct err *e)

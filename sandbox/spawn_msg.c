@@ -69,7 +69,7 @@ ssize_t spawn_recv(int sock, void *msg, size_t cap, int fds[static SPAWN_FDS], u
 
 int spawn_req_check(const struct spawn_req *q, size_t len, unsigned nfds)
 {
-	if (len < sizeof *q || q->op < SPAWN_START || q->op > SPAWN_RELEASE)
+	if (len < sizeof *q || q->op < SPAWN_START || q->op >= SPAWN_OPS_END)
 		return -EBADMSG;
 	if (q->op != SPAWN_START)
 		return len == sizeof *q && nfds == 0 ? 0 : -EBADMSG;

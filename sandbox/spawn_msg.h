@@ -22,11 +22,14 @@ enum spawn_op {
 	SPAWN_LIMITS,
 	SPAWN_MEASURE,
 	SPAWN_RELEASE,
+	SPAWN_CAPS, /* answered by SPAWN_CAPS_ARE */
+	SPAWN_OPS_END,
 	SPAWN_STARTED = 100,
 	SPAWN_ENDED,
 	SPAWN_LISTING,
 	SPAWN_LISTED,
 	SPAWN_MEASURED,
+	SPAWN_CAPS_ARE,
 };
 
 enum spawn_flag { /* the first SPAWN_FDS say which descriptors come along, in this order */
@@ -57,6 +60,7 @@ struct spawn_event {
 	union {
 		struct sandbox_result result;
 		struct sandbox_usage usage;
+		struct sandbox_caps caps;
 	};
 };
 

@@ -43,7 +43,7 @@ static void queue(struct server *s, struct job *j, unsigned news)
 	s->news_end = &j->next_news;
 }
 
-static struct spawn_event event_of(struct job *j, unsigned news)
+static struct spawn_event event_of(const struct server *s, struct job *j, unsigned news)
 {
 	struct spawn_event ev = {.id = j->id, .pid = j->pid};
 	switch ((enum job_news)news) {
@@ -57,6 +57,10 @@ static struct spawn_event event_of(struct job *j, unsigned news)
 		ev.result = j->result;
 		break;
 	case NEWS_LISTING: ev.op = SPAWN_LISTING; break;
+	case NEWS_CAPS:
+		ev.op = SPAWN_CAPS_ARE;
+		ev.caps = s->caps;
+		break;
 	case NEWS_LISTED: ev.op = SPAWN_LISTED; break;
 	}
 	return ev;
@@ -77,7 +81,7 @@ static void tell(struct server *s)
 		while (j->news) {
 			unsigned news = j->news & -j->news;
 			bool late = news == NEWS_MEASURED && j->state != JOB_RUNNING;
-			struct spawn_event ev = late ? (struct spawn_event){0} : event_of(j, news);
+			struct spawn_event ev = late ? (struct spawn_event){0} : event_of(s, j, news);
 			if (!late &&
 			    spawn_send(s->sock, &ev, sizeof ev, NULL, 0, NULL, 0) == -EAGAIN)
 				return watch(s, true);
@@ -109,6 +113,7 @@ static void tell_all(struct server *s, uint64_t token)
 	for (struct job *j = NULL; (j = jobs_each(&s->jobs, j));)
 		if (j->state == JOB_OVER || j->pid)
 			queue(s, j, j->state == JOB_OVER ? NEWS_ENDED : NEWS_STARTED);
+	queue(s, &s->caps_told, NEWS_CAPS); /* it may have been asked for and was dropped above */
 	queue(s, &s->listed, NEWS_LISTED);
 }
 
@@ -372,6 +377,8 @@ static void serve(struct server *s, const struct spawn_req *q, char *text, const
 		return start(s, q, text, fds);
 	if (q->op == SPAWN_LIST)
 		return tell_all(s, q->id);
+	if (q->op == SPAWN_CAPS)
+		return queue(s, &s->caps_told, NEWS_CAPS);
 	struct job *j = job_by_id(&s->jobs, q->id);
 	if (j && j->state == JOB_RUNNING)
 		serve_running(s, j, q);

@@ -14,6 +14,7 @@ struct server {
 	struct jobs jobs;
 	struct job *news, **news_end; /* jobs with something to tell, first to tell first */
 	struct job listing, listed;   /* the marks around a list */
+	struct job caps_told;         /* the mark of an answer that is about no job */
 	bool blocked;                 /* the socket was full */
 	struct job *ending;           /* jobs whose rest does not end at once */
 	bool strays;                  /* there may be children that no keeper holds */

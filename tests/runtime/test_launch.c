@@ -8,7 +8,7 @@ static int setup(void **state)
 	struct engine *t = malloc(sizeof *t);
 	engine_init(t);
 	engine_spawner(t);
-	engine_set(t, "native_execution.allowed_executables", "sh,bash,cat,python3");
+	engine_set(t, "native_execution.allowed_executables", "sh,bash,cat,yes");
 	engine_open(t, false);
 	*state = t;
 	return 0;
@@ -95,6 +95,46 @@ static void restarts_that_a_spec_leaves_out_are_the_settings(void **state)
 	assert_string_equal(engine_file(t, "r", AGENT_STDOUT), "up\nup\n");
 }
 
+static void output_at_its_limit_is_the_reason_also_of_who_ignores_the_signal(void **state)
+{
+	struct engine *t = *state;
+	struct err e = {0};
+	static char out[2 << 20];
+	engine_set(t, "native_execution.max_output_mb", "1");
+	put(t, "o.yaml", "tier: None\ncommand: [bash, -c, 'trap \"\" XFSZ; yes 2>/dev/null || exit 1']\n");
+	put(t, "p.yaml", "tier: None\ncommand: [bash, -c, 'trap \"\" XFSZ; yes 2>/dev/null; exit 0']\n");
+	assert_int_equal(engine_run(t, "o", "", out, sizeof out, &e), -EFBIG);
+	assert_non_null(strstr(e.msg, "max_output_mb"));
+	assert_int_equal(strlen(out), 1 << 20);
+	assert_int_equal(engine_run(t, "p", "", out, sizeof out, &e), 0); /* it did what it wanted */
+	put(t, "q.yaml", "tier: None\ncommand: [sh, -c, 'exit 1']\n");
+	assert_int_equal(engine_run(t, "q", "", out, sizeof out, &e), -EIO);
+}
+
+static bool caps_are_known(void *arg)
+{
+	struct engine *t = arg;
+	autobuf struct buf b;
+	buf_init(&b, 1 << 16);
+	runtime_render_status(t->rt, &b);
+	return strstr(b.data, "\ncgroups ") && !strstr(b.data, "has not answered");
+}
+
+static void what_is_enforced_is_what_the_spawner_found(void **state)
+{
+	struct engine *t = *state;
+	struct sandbox_caps caps;
+	autobuf struct buf b;
+	char want[32];
+	sandbox_caps_probe(&caps);
+	assert_true(engine_until(t, caps_are_known, t, 15000));
+	buf_init(&b, 1 << 16);
+	runtime_render_status(t->rt, &b);
+	snprintf(want, sizeof want, "\ncgroups %s\n",
+		 caps.cgroup_version == 2 ? "v2" : caps.cgroup_version ? "v1" : "none");
+	assert_non_null(strstr(b.data, want));
+}
+
 #define T(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 
 int main(void)
@@ -103,6 +143,8 @@ int main(void)
 		T(code_runs_by_its_runtime_or_the_settings),
 		T(code_longer_than_an_argument_runs_from_a_file),
 		T(the_specs_variables_come_before_the_daemons),
+		T(output_at_its_limit_is_the_reason_also_of_who_ignores_the_signal),
+		T(what_is_enforced_is_what_the_spawner_found),
 		T(restarts_that_a_spec_leaves_out_are_the_settings),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
