@@ -59,6 +59,9 @@ void do_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 			return;
 		}
 	}
+	if ((fi->flags & O_ACCMODE) == O_RDONLY && handle_kind(entry->h) == FS_CALL &&
+	    tree_unsized(f->t, ino))
+		fuse_notify_grow(f, ino);
 	reply_open(req, entry, fi);
 }
 

@@ -88,3 +88,5 @@ void fuse_handle_drop(struct fuse_front *f, struct fuse_handle *entry);
 void fuse_notify_resend(struct fuse_front *f);
 void fuse_notify_poll(struct fuse_front *f, uint64_t key);
 void fuse_notify_attr(void *front, fs_id id);
+/* The kernel is to believe that the file is longer than anything that it will read from it. */
+void fuse_notify_grow(struct fuse_front *f, fs_id id);

@@ -18,6 +18,17 @@ struct held { /* a stat that waits for a run or for its time limit */
 	struct answer *answer; /* owned reference */
 };
 
+/* Two files in one place: the one that was stated before is taken for sized again. */
+static size_t unsized_at(fs_id id)
+{
+	return (id * 0x9e3779b97f4a7c15u) >> 32 & (UNSIZED - 1);
+}
+
+bool tree_unsized(const struct tree *t, fs_id id)
+{
+	return t->unsized[unsized_at(id)] == id;
+}
+
 static void held_closed(uv_handle_t *timer)
 {
 	free(timer->data);
@@ -29,6 +40,11 @@ static void stat_reply(struct tree *t, struct fs_req *req, const struct place *p
 	struct err e = {0};
 	int r = place_attr_short(t, p, &req->who, &req->attr, &e);
 	req->attr.size = a ? answer_size(t, a) : 0;
+	fs_id *unsized = &t->unsized[unsized_at(req->attr.id)];
+	if (a && !answer_ready(a))
+		*unsized = req->attr.id;
+	else if (*unsized == req->attr.id)
+		*unsized = 0;
 	if (r < 0)
 		req_fail(req, r, &e);
 	else

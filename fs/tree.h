@@ -96,6 +96,9 @@ int tree_getattr(struct tree *t, const struct actor *who, fs_id id, struct fs_at
  * is there or two seconds have passed; the result is in req->attr. */
 void tree_stat(struct tree *t, struct fs_req *req, fs_id id, const char *name);
 
+/* Was the size that tree_stat gave last of this call file 0 because the answer was not there in time? */
+bool tree_unsized(const struct tree *t, fs_id id);
+
 /* List a directory from cookie `after` (0: the start). fn returns false to stop. Cookies stay valid
  * while others create and delete. Sizes are those of documents only: listing renders nothing. */
 int tree_readdir(struct tree *t, const struct actor *who, fs_id dir, uint64_t after,

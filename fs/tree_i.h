@@ -16,6 +16,7 @@
 #define SLOTS_PER_UID        16384
 #define ANSWER_BYTES_PER_UID (16u << 20) /* of answers that were texts at once */
 #define WALKERS              256
+#define UNSIZED              1024
 #define RENDER_MAX           (16u << 20)
 #define RENDER_CACHE         256
 #define RENDER_REUSE_NS      50000000u /* lookups of one process that follow each other see one text */
@@ -137,6 +138,7 @@ struct tree {
 	uint64_t agents_changed_ms; /* a name came or went in agents/ */
 	uint64_t changes;           /* grows with everything that may change a text */
 	struct rendering cache[RENDER_CACHE];
+	fs_id unsized[UNSIZED]; /* call files that were stated before their answer was there */
 	struct walker walkers[WALKERS];
 	unsigned next_walker;
 	struct index users;
