@@ -252,6 +252,17 @@ int handle_fd(const struct handle *h)
 	return h->fd;
 }
 
+bool handle_will_read(const struct tree *t, fs_id id, const struct actor *who)
+{
+	for (struct index_link *l = index_find(&t->handles_by_id, id); l; l = index_again(l)) {
+		const struct handle *h = container_of(l, struct handle, by_id);
+		if (h->st.who.pid == who->pid && h->st.who.uid == who->uid &&
+		    (h->st.flags & O_ACCMODE) == O_RDONLY && !(h->st.flags & O_NONBLOCK))
+			return true;
+	}
+	return false;
+}
+
 uint32_t handle_run(const struct handle *h)
 {
 	return h->answer ? h->answer->number : 0;

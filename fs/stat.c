@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* stat.c - lookup and getattr that wait a little for an answer that is being made, so that readers
- * which trust a file's size (busybox cat, sendfile) see the true one. L3; loop thread only. */
+/* stat.c - lookup and getattr that wait for an answer that is being made, so that readers which trust a file's
+ * size (busybox cat, sendfile) see the true one. A process that has the file open to read it would wait in its
+ * read anyway: its fstat(2) waits as long. Others wait a little, and are told a guess. L3; loop thread only. */
 #include <errno.h>
 #include <limits.h>
 #include <stddef.h>
@@ -41,10 +42,12 @@ static void stat_reply(struct tree *t, struct fs_req *req, const struct place *p
 	int r = place_attr_short(t, p, &req->who, &req->attr, &e);
 	req->attr.size = a ? answer_size(t, a) : 0;
 	fs_id *unsized = &t->unsized[unsized_at(req->attr.id)];
-	if (a && !answer_ready(a))
+	if (a && !answer_ready(a)) {
 		*unsized = req->attr.id;
-	else if (*unsized == req->attr.id)
+		req->attr.hold = FS_HOLD_NOT;
+	} else if (*unsized == req->attr.id) {
 		*unsized = 0;
+	}
 	if (r < 0)
 		req_fail(req, r, &e);
 	else
@@ -78,7 +81,8 @@ static void held_cancel(struct fs_req *req)
 	held_end(req->op, true);
 }
 
-static void hold(struct tree *t, struct fs_req *req, const struct place *p, struct answer *a)
+static void hold(struct tree *t, struct fs_req *req, const struct place *p, struct answer *a,
+		 bool patient)
 {
 	struct held *h = calloc(1, sizeof *h);
 	if (!h) {
@@ -94,7 +98,8 @@ static void hold(struct tree *t, struct fs_req *req, const struct place *p, stru
 	h->timer.data = h;
 	req->op = h;
 	req->cancel = held_cancel;
-	uv_timer_start(&h->timer, held_timeout, STAT_HOLD_MS, 0);
+	if (!patient)
+		uv_timer_start(&h->timer, held_timeout, STAT_HOLD_MS, 0);
 	run_wait(a->run, &h->waiter);
 }
 
@@ -110,7 +115,7 @@ void tree_stat(struct tree *t, struct fs_req *req, fs_id id, const char *name)
 	if (r == 0 && row_kind(p.row) == FS_CALL) {
 		struct answer *a = place_answer(t, &p, &req->who);
 		if (a && !answer_ready(a))
-			hold(t, req, &p, a);
+			hold(t, req, &p, a, !name && handle_will_read(t, id, &req->who));
 		else
 			stat_reply(t, req, &p, a);
 		return;

@@ -93,10 +93,11 @@ int tree_lookup(struct tree *t, const struct actor *who, fs_id dir, const char *
 int tree_getattr(struct tree *t, const struct actor *who, fs_id id, struct fs_attr *ret,
 		 struct err *e);
 /* As lookup (name != NULL) or getattr, but a call file whose answer is being made is held until it
- * is there or two seconds have passed; the result is in req->attr. */
+ * is there or two seconds have passed, without that limit for who has it open to read it; the result is in
+ * req->attr. */
 void tree_stat(struct tree *t, struct fs_req *req, fs_id id, const char *name);
 
-/* Was the size that tree_stat gave last of this call file 0 because the answer was not there in time? */
+/* Is the size that tree_stat gave last of this call file a guess, because the answer was not there in time? */
 bool tree_unsized(const struct tree *t, fs_id id);
 
 /* List a directory from cookie `after` (0: the start). fn returns false to stop. Cookies stay valid

@@ -192,6 +192,9 @@ struct actor actor_with_groups(const struct actor *who, gid_t gid);
 int access_check(struct tree *t, const struct actor *who, const struct fs_attr *a,
 		 const struct fs_node *node, int want, struct err *e);
 
+/* Has this caller opened id, to read it and to wait where it has to? (handle.c) */
+bool handle_will_read(const struct tree *t, fs_id id, const struct actor *who);
+
 /* ---- who walks the tree (walk.c) ---- */
 /* Did this process list the directory of p lately? Then it opens what it finds, whatever that is. */
 bool place_walked(const struct tree *t, const struct place *p, const struct actor *who);

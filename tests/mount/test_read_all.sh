@@ -1,11 +1,11 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
 # test_read_all.sh - many processes read every file of the tree, several times, while agents come and go, ask and
-# end: the daemon answers afterwards as before and holds no file more. SYMBI_LONG=1: more of it.
+# end: the daemon answers afterwards as before and holds no file more. TEST_LONG=1: more of it.
 . "${0%/*}/lib.sh"
 need python3
 rounds=3 walkers=6
-[ -z "${SYMBI_LONG:-}" ] || rounds=40 walkers=16
+[ -z "${TEST_LONG:-}" ] || rounds=40 walkers=16
 up
 agent a cat
 agent fails 'exit 3'
