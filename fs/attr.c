@@ -45,6 +45,7 @@ static int attr_spec(struct tree *t, const struct place *p, const struct fs_ctx 
 	a->gid = d->st.gid;
 	a->size = d->text.len;
 	a->mtime_ms = a->ctime_ms = d->st.mtime_ms;
+	a->hold = FS_HOLD_SHORT;
 	return 0;
 }
 
@@ -70,12 +71,19 @@ static int attr_call(struct tree *t, const struct place *p, const struct actor *
 	return 0;
 }
 
+/* A kernel may keep it until it is told otherwise; what does not change needs no telling. */
+static bool is_held(enum fs_hold hold)
+{
+	return hold == FS_HOLD_NAME || hold == FS_HOLD_FIXED;
+}
+
 static void attr_owner(const struct fs_ctx *c, struct fs_attr *a)
 {
 	a->uid = c->agent ? agent_uid(c->agent) : c->tree->uid;
 	a->gid = c->agent ? agent_gid(c->agent) : c->tree->gid;
 	if (c->agent)
-		a->mtime_ms = a->ctime_ms = agent_ctime_ms(c->agent);
+		a->mtime_ms = a->ctime_ms = is_held(a->hold) ? agent_created_ms(c->agent)
+							     : agent_ctime_ms(c->agent);
 	if (c->run)
 		a->mtime_ms = a->ctime_ms = run_mtime_ms(c->run);
 }
@@ -83,14 +91,17 @@ static void attr_owner(const struct fs_ctx *c, struct fs_attr *a)
 /* What holds for a kind; documents and texts say more themselves. */
 static enum fs_hold hold_of(const struct tree *t, const struct row *r)
 {
+	enum part child;
 	if (r->node && r->node->fixed)
 		return FS_HOLD_FIXED;
 	if (r->versioned)
 		return FS_HOLD_VERSION;
 	switch (row_kind(r)) {
 	case FS_DIR: /* runs come and go by themselves */
-		return r->part == PART_RUN || t->rows[r->parent].part == PART_RUN ? FS_HOLD_SHORT
-										  : FS_HOLD_NAME;
+		if (r->part == PART_RUN || t->rows[r->parent].part == PART_RUN)
+			return FS_HOLD_SHORT;
+		child = r->children ? t->rows[r->child[0]].part : PART_LITERAL;
+		return child == PART_RUN || child == PART_CALL ? FS_HOLD_PLACE : FS_HOLD_NAME;
 	case FS_LINES:
 	case FS_STREAM: return FS_HOLD_NAME;
 	case FS_RENDERED:
@@ -116,11 +127,14 @@ static int attr(struct tree *t, const struct place *p, const struct actor *who, 
 	attr_owner(&c, a);
 	a->mode = p->row->node ? p->row->node->mode : 0755;
 	a->mode |= a->kind == FS_DIR ? S_IFDIR : S_IFREG;
-	if (p->row->id == t->agents_row) {
-		/* Everybody may have agents. Not sticky: the kernel would then keep root from `>` on what
-		 * others own (fs.protected_regular); that only owners remove or replace is checked here. */
+	/* Everybody may have agents. Not sticky: the kernel would then keep root from `>` on what others own
+	 * (fs.protected_regular); that only owners remove or replace is checked here. */
+	if (p->row->id == t->agents_row)
 		a->mode = S_IFDIR | (t->uid == 0 ? 0777 : 0755);
+	if (p->row->of_agents) {
+		t->rows[p->row->id].asked = true;
 		a->mtime_ms = a->ctime_ms = t->agents_changed_ms;
+		a->mtime_ns = t->agents_changes % 1000000;
 	}
 	if (a->kind == FS_STORE)
 		r = attr_spec(t, p, &c, a, e);

@@ -52,6 +52,7 @@ static int enter(struct tree *t, struct doc *d)
 	u->docs++;
 	*t->docs_end = d;
 	t->docs_end = &d->next;
+	tree_agents_changed(t);
 	return 0;
 }
 
@@ -123,8 +124,10 @@ int doc_restore(struct tree *t, const struct doc_state *st, struct buf *text)
 
 void doc_hide(struct tree *t, struct doc *d)
 {
-	if (!d->hidden && !d->st.unnamed)
+	if (!d->hidden && !d->st.unnamed) {
 		map_del(&t->docs_by_name, d->st.name);
+		tree_agents_changed(t);
+	}
 	d->hidden = true;
 }
 
@@ -188,6 +191,7 @@ int doc_rename(struct tree *t, struct doc *d, const char *name, struct err *e)
 	d->st.unnamed = map_put(&t->docs_by_name, d->st.name, d) < 0;
 	d->st.scratch = !doc_is_spec_name(name);
 	d->st.mtime_ms = clock_wall_ms();
+	tree_agents_changed(t);
 	doc_keep(t, d);
 	return d->st.unnamed ? err_set(e, ERR_SYS_MEMORY, "no memory for '%s'", name) : 0;
 }

@@ -169,13 +169,17 @@ static void do_readdirplus(fuse_req_t req, fuse_ino_t ino, size_t size, off_t of
 
 static void do_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
+	struct fs_attr a;
 	struct err e = {0};
 	struct actor who = actor_of(req);
-	int r = tree_opendir(front_of(req)->t, &who, ino, &e);
-	if (r < 0)
+	int r = tree_opendir(front_of(req)->t, &who, ino, &a, &e);
+	if (r < 0) {
 		refuse(req, ino, NULL, "list", r, &e);
-	else
-		fuse_reply_open(req, fi);
+		return;
+	}
+	/* The kernel lists it by itself for as long as its times stay. */
+	fi->cache_readdir = fi->keep_cache = a.hold == FS_HOLD_NAME;
+	fuse_reply_open(req, fi);
 }
 
 static void do_releasedir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)

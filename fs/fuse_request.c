@@ -10,7 +10,7 @@
 
 #define SHORT_SECONDS 0.01
 #define NAME_SECONDS  60.0
-#define DIR_SECONDS   1.0 /* times of a directory change without a word */
+#define PLACE_SECONDS 1.0 /* what is in it comes and goes without a word */
 #define FIXED_SECONDS 3600.0
 
 struct fuse_front *front_of(fuse_req_t req)
@@ -134,9 +134,9 @@ void fill_stat(const struct fs_attr *a, struct stat *st)
 			    .st_blocks = (blkcnt_t)((a->size + 511) / 512),
 			    .st_blksize = 4096};
 	st->st_mtim.tv_sec = (time_t)(a->mtime_ms / 1000);
-	st->st_mtim.tv_nsec = (long)(a->mtime_ms % 1000) * 1000000;
+	st->st_mtim.tv_nsec = (long)(a->mtime_ms % 1000) * 1000000 + a->mtime_ns;
 	st->st_ctim.tv_sec = (time_t)(a->ctime_ms / 1000);
-	st->st_ctim.tv_nsec = (long)(a->ctime_ms % 1000) * 1000000;
+	st->st_ctim.tv_nsec = (long)(a->ctime_ms % 1000) * 1000000 + a->mtime_ns;
 	st->st_atim = st->st_mtim;
 }
 
@@ -145,7 +145,8 @@ double attr_seconds(const struct fs_attr *a)
 	switch (a->hold) {
 	case FS_HOLD_NOT: return 0;
 	case FS_HOLD_SHORT: return SHORT_SECONDS;
-	case FS_HOLD_NAME: return a->kind == FS_DIR ? DIR_SECONDS : NAME_SECONDS;
+	case FS_HOLD_PLACE: return PLACE_SECONDS;
+	case FS_HOLD_NAME: return NAME_SECONDS;
 	case FS_HOLD_VERSION:
 	case FS_HOLD_FIXED: break;
 	}
@@ -156,8 +157,7 @@ void fill_entry(const struct fs_attr *a, struct fuse_entry_param *ret)
 {
 	*ret = (struct fuse_entry_param){.ino = a->id, .generation = 1};
 	ret->attr_timeout = attr_seconds(a);
-	ret->entry_timeout = a->hold == FS_HOLD_NAME    ? NAME_SECONDS
-			     : a->hold == FS_HOLD_FIXED ? FIXED_SECONDS
-							: 0;
+	bool named = a->hold == FS_HOLD_NAME || a->hold == FS_HOLD_PLACE;
+	ret->entry_timeout = named ? NAME_SECONDS : a->hold == FS_HOLD_FIXED ? FIXED_SECONDS : 0;
 	fill_stat(a, &ret->attr);
 }

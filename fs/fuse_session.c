@@ -170,8 +170,10 @@ int fuse_open_front(struct fuse_front **ret, struct tree *t, struct loop *l,
 	tree_on_stale(t, fuse_notify_attr, f);
 	f->watch.data = f;
 	uv_poll_start(&f->watch, UV_READABLE, on_readable);
-	if (o->resumed)
+	if (o->resumed) {
+		tree_agents_changed(t); /* the last worker may have died before it said so */
 		fuse_notify_resend(f);
+	}
 	for (uint32_t i = 0; i < f->handle_count;
 	     i++) /* what they wait for may have come meanwhile */
 		if (f->handles[i]->h && handle_poll_key(f->handles[i]->h))

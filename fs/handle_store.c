@@ -312,6 +312,8 @@ static void commit_begin(struct handle *h, struct fs_req *req, const char *name)
 		struct agent *a = agent_find(h->t->rt, name, (size_t)(strrchr(name, '.') - name));
 		struct actor who = a ? actor_with_groups(&req->who, agent_gid(a)) : req->who;
 		c->pending++;
+		if (a)
+			tree_agent_stale(h->t, a, STALE_TEXT);
 		r = agent_put(h->t->rt, &who, name, b->data, b->len, false, done, &e);
 		if (r < 0)
 			commit_part(c, &e);

@@ -141,6 +141,7 @@ static void remove_agent(struct tree *t, struct fs_req *req, uint32_t serial)
 	struct agent *a = agent_by_serial(t->rt, serial);
 	struct runtime_done done = req_done(req, 0);
 	t->changes++;
+	tree_agent_stale(t, a, STALE_GONE);
 	if (agent_delete(t->rt, &req->who, a, done, &e) < 0)
 		done.fn(done.arg, &e);
 }
@@ -261,6 +262,10 @@ static void rename_to_spec(struct tree *t, struct fs_req *req, struct doc *doc,
 	}
 	*b = (struct becoming){.t = t, .req = req, .doc = doc_id(doc), .pending = 2};
 	struct runtime_done done = {became_spec, b};
+	struct agent *there = agent_find(t->rt, new_name,
+					 (size_t)(strrchr(new_name, '.') - new_name));
+	if (there)
+		tree_agent_stale(t, there, STALE_TEXT);
 	int r = agent_put(t->rt, &req->who, new_name, doc->text.data, doc->text.len, false, done,
 			  &e);
 	if (r == 0) {
@@ -397,6 +402,7 @@ void tree_chattr(struct tree *t, struct fs_req *req, fs_id id, uid_t uid, gid_t 
 	struct agent *a = serial ? agent_by_serial(t->rt, serial) : NULL;
 	if (a) {
 		struct runtime_done done = req_done(req, 0);
+		tree_agent_stale(t, a, STALE_OWNER);
 		r = agent_chown(t->rt, &req->who, a, uid, gid, mode, done, &e);
 		if (r < 0)
 			done.fn(done.arg, &e);

@@ -84,6 +84,15 @@ static void mark_versions(struct tree *t)
 	}
 }
 
+static void mark_directories(struct tree *t)
+{
+	for (unsigned i = 1; i <= t->row_count; i++) {
+		struct row *dir = &t->rows[t->rows[i].parent];
+		if (t->rows[i].part == PART_AGENT || t->rows[i].part == PART_SPEC)
+			dir->of_agents = dir->asked = true; /* by an earlier worker's callers */
+	}
+}
+
 static uint8_t row_id_of(struct tree *t, const char *path)
 {
 	for (unsigned i = 1; i <= t->row_count; i++)
@@ -115,6 +124,7 @@ int tree_new(struct tree **ret, struct runtime *rt, const char *mount, struct er
 		for (const struct fs_node *node = *table; r == 0 && node->path; node++)
 			r = add_node(t, node, e);
 	mark_versions(t);
+	mark_directories(t);
 	t->spec_row = row_id_of(t, "agents/{spec}");
 	t->agents_row = t->rows[t->spec_row].parent;
 	t->agent_row = row_id_of(t, "agents/{agent}");
@@ -183,6 +193,19 @@ static bool is_concerned(const struct tree *t, const struct row *r, enum stale w
 	return false;
 }
 
+/* A kernel that keeps a listing compares the directory's times, so no two listings have the same. */
+void tree_agents_changed(struct tree *t)
+{
+	t->agents_changed_ms = clock_wall_ms();
+	t->agents_changes++;
+	for (unsigned i = 1; t->stale && i <= t->row_count; i++) {
+		struct row *r = &t->rows[i];
+		if (r->asked)
+			t->stale(t->stale_arg, place_id(&(struct place){.row = r}));
+		r->asked = false;
+	}
+}
+
 void tree_agent_stale(struct tree *t, const struct agent *a, enum stale what)
 {
 	for (unsigned i = 1; t->stale && i <= t->row_count; i++) {
@@ -213,7 +236,7 @@ static void on_event(struct event_sub *sub, uint64_t seq, const struct agent *ab
 		return;
 	bool gone = is_type(line, len, "agent.deleted");
 	if (gone || is_type(line, len, "agent.created") || is_type(line, len, "agent.renamed"))
-		t->agents_changed_ms = clock_wall_ms();
+		tree_agents_changed(t);
 	if (gone)
 		tree_agent_stale(t, about, STALE_GONE);
 	else if (is_type(line, len, "agent.updated"))

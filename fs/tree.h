@@ -54,7 +54,8 @@ enum fs_hold {                /* for how long what a lookup said may be believed
 	       FS_HOLD_NOT,   /* not at all: another caller gets another answer */
 	       FS_HOLD_SHORT, /* the attributes for some 10 ms, the name not at all */
 	       FS_HOLD_VERSION, /* the name not at all; the id stands for one text, which never changes */
-	       FS_HOLD_NAME,  /* until tree_on_stale says otherwise */
+	       FS_HOLD_PLACE, /* the name as below, the attributes for a second */
+	       FS_HOLD_NAME,  /* until tree_on_stale says otherwise; a directory's listing, too */
 	       FS_HOLD_FIXED, /* for ever, and the text too */
 };
 
@@ -65,6 +66,7 @@ struct fs_attr {
 	gid_t gid;
 	uint64_t size;
 	uint64_t mtime_ms, ctime_ms;
+	uint32_t mtime_ns; /* beyond mtime_ms, of both */
 	enum fs_kind kind;
 	enum fs_hold hold;
 };
@@ -107,7 +109,8 @@ int tree_readdir(struct tree *t, const struct actor *who, fs_id dir, uint64_t af
 		 void *arg, struct err *e);
 
 /* A listing of dir begins. */
-int tree_opendir(struct tree *t, const struct actor *who, fs_id dir, struct err *e);
+int tree_opendir(struct tree *t, const struct actor *who, fs_id dir, struct fs_attr *ret,
+		 struct err *e);
 
 /* What df(1) shows: the file system under the state directory, and as many files as there are agents. */
 void tree_statfs(struct tree *t, struct statvfs *ret);

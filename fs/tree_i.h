@@ -36,6 +36,8 @@ struct row { /* a row of a table, or a directory that follows from the rows belo
 	 * while others already get the next one, and the kernel may cache either. */
 	bool versioned;
 	uint8_t version_shift; /* bits of sub below the version */
+	bool of_agents;        /* a directory that lists them */
+	bool asked; /* of such a directory: its times were told to somebody since they changed */
 };
 
 struct place { /* a decoded node id */
@@ -136,6 +138,7 @@ struct tree {
 	uint8_t agents_row, spec_row, agent_row;
 	uint64_t boot_ms;
 	uint64_t agents_changed_ms; /* a name came or went in agents/ */
+	uint64_t agents_changes;    /* how often */
 	uint64_t changes;           /* grows with everything that may change a text */
 	struct rendering cache[RENDER_CACHE];
 	fs_id unsized[UNSIZED]; /* call files that were stated before their answer was there */
@@ -175,8 +178,12 @@ enum fs_kind row_kind(const struct row *r);
 void place_path(struct tree *t, const struct place *p, struct buf *out);
 struct place place_agents(struct tree *t);
 enum stale { STALE_GONE, STALE_TEXT, STALE_OWNER };
-/* Tell what a kernel keeps about this agent and is not true any more. */
+/* Tell what a kernel keeps about this agent and is not true any more. Before the change gets into the
+ * journal, where somebody asked for it: a worker that is killed behind that tells nobody. */
 void tree_agent_stale(struct tree *t, const struct agent *a, enum stale what);
+
+/* A name came or went in agents/. */
+void tree_agents_changed(struct tree *t);
 
 /* ---- attributes (attr.c) ---- */
 int place_attr(struct tree *t, const struct place *p, const struct actor *who, struct fs_attr *ret,
@@ -208,7 +215,6 @@ int text_size(struct tree *t, const struct place *p, const struct actor *who, st
 /* The text for an open of p: of p's version when it has one, else -ESTALE. */
 int text_for_open(struct tree *t, const struct place *p, const struct actor *who, struct buf *out,
 		  struct err *e);
-
 
 /* ---- replies (request.c) ---- */
 void req_ok(struct fs_req *req, int r);

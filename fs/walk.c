@@ -13,12 +13,12 @@ static bool has_call_file(const struct tree *t, const struct row *dir)
 	return false;
 }
 
-int tree_opendir(struct tree *t, const struct actor *who, fs_id dir, struct err *e)
+int tree_opendir(struct tree *t, const struct actor *who, fs_id dir, struct fs_attr *ret,
+		 struct err *e)
 {
-	struct fs_attr a;
 	struct place p;
 	struct caller c;
-	int r = tree_getattr(t, who, dir, &a, e);
+	int r = tree_getattr(t, who, dir, ret, e);
 	if (r == 0)
 		r = place_of(t, dir, &p, e);
 	if (r == 0 && has_call_file(t, p.row) && caller_of(who->pid, &c))

@@ -261,6 +261,11 @@ mode_t agent_mode_bits(const struct agent *a)
 	return a->mode_bits;
 }
 
+uint64_t agent_created_ms(const struct agent *a)
+{
+	return a->created_ms;
+}
+
 uint64_t agent_mtime_ms(const struct agent *a)
 {
 	return a->mtime_ms;

@@ -110,6 +110,7 @@ enum agent_state agent_state(const struct agent *a);
 uid_t agent_uid(const struct agent *a);
 gid_t agent_gid(const struct agent *a);
 mode_t agent_mode_bits(const struct agent *a); /* of the spec file, 0644 */
+uint64_t agent_created_ms(const struct agent *a);
 uint64_t agent_mtime_ms(const struct agent *a); /* spec written */
 uint64_t agent_ctime_ms(const struct agent *a); /* state changed */
 /* The spec text as written; size known without I/O. bytes borrowed until the loop's next turn. */
