@@ -6,6 +6,7 @@
  * kernel to send again what its predecessor did not answer (FUSE_NOTIFY_RESEND, kernel >= 6.9). */
 #pragma once
 
+#include <limits.h>
 #include <stdbool.h>
 
 #include "fs/tree.h"
@@ -14,11 +15,23 @@
 struct fuse_front;
 
 /* ---- parent ---- */
-/* Mount on dir (made when absent; a dead mount there is detached first). As root by mount(2) with
+struct fuse_place {
+	const char *dir;
+	/* NULL: none. A directory that is made a shared mount, where it is none, and stays one: the tree is
+	 * mounted in it as FUSE_SHARED_NAME, and dir is a bind of that. A bind of a mount dies with its
+	 * daemon; a bind of the directory above it gets the next one's mount. Root only. */
+	const char *shared;
+};
+#define FUSE_SHARED_NAME "symbi"
+
+/* Where the tree itself is mounted. -ENAMETOOLONG. */
+int fuse_tree_path(const struct fuse_place *p, char out[PATH_MAX], struct err *e);
+
+/* Mount (directories are made when absent; a dead mount there is detached first). As root by mount(2) with
  * allow_other and default_permissions, else through fusermount3. Returns the descriptor in *ret_fd. */
-int fuse_mount(const char *dir, int *ret_fd, struct err *e);
+int fuse_mount(const struct fuse_place *p, int *ret_fd, struct err *e);
 /* Detach; open files of others stay dead. Errors are ignored, there is nobody to tell. */
-void fuse_unmount(const char *dir);
+void fuse_unmount(const struct fuse_place *p);
 /* Read the kernel's INIT request into buf; the worker replays it. Returns its length or -errno. */
 int fuse_read_init(int fd, void *buf, size_t size, struct err *e);
 

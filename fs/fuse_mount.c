@@ -2,9 +2,11 @@
 /* fuse_mount.c - mounting and unmounting, by the parent process. L3; before any thread. */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/fuse.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -33,14 +35,30 @@ static int make_dirs(const char *dir, struct err *e)
 	return 0;
 }
 
+/* Detach what is mounted on dir. */
+static void detach(const char *dir)
+{
+	if (geteuid() == 0) {
+		umount2(dir, MNT_DETACH);
+		return;
+	}
+	pid_t pid = fork();
+	if (pid == 0) {
+		execlp("fusermount3", "fusermount3", "-u", "-z", "-q", "--", dir, (char *)NULL);
+		_exit(127);
+	}
+	if (pid > 0)
+		waitpid(pid, NULL, 0);
+}
+
 /* A dead mount answers ENOTCONN to every request; detach it so that a new one can take its place. Asked
  * by statfs: what stat says of a mount's root comes from the kernel's cache for a minute. */
 static int detach_dead(const char *dir, struct err *e)
 {
 	struct statfs st;
-	for (int i = 0; i < 8 && statfs(dir, &st) < 0 && (errno == ENOTCONN || errno == ECONNABORTED);
-	     i++)
-		fuse_unmount(dir);
+	for (int i = 0;
+	     i < 8 && statfs(dir, &st) < 0 && (errno == ENOTCONN || errno == ECONNABORTED); i++)
+		detach(dir);
 	if (statfs(dir, &st) < 0 && errno != ENOENT)
 		return err_sys(e, ERR_SYS_IO, errno, "mount point '%s'", dir);
 	return 0;
@@ -112,31 +130,87 @@ static int mount_as_user(const char *dir, int *ret_fd, struct err *e)
 	return 0;
 }
 
-int fuse_mount(const char *dir, int *ret_fd, struct err *e)
+/* ---- below a shared directory ---- */
+
+/* Is dir a mount that passes on what is mounted in it? */
+static bool is_shared(const char *dir)
 {
-	int r = detach_dead(dir, e);
+	char line[2 * PATH_MAX], at[PATH_MAX];
+	bool shared = false;
+	FILE *f = fopen("/proc/self/mountinfo", "re");
+	while (f && fgets(line, sizeof line, f))
+		if (sscanf(line, "%*s %*s %*s %*s %4095s", at) == 1 && strcmp(at, dir) == 0)
+			shared = strstr(line, " shared:") != NULL; /* the last one stands on top */
+	if (f)
+		fclose(f);
+	return shared;
+}
+
+static int share(const char *dir, struct err *e)
+{
+	char real[PATH_MAX];
+	int r = make_dirs(dir, e);
+	if (r < 0 || !realpath(dir, real))
+		return r < 0 ? r : err_sys(e, ERR_SYS_IO, errno, "'%s'", dir);
+	if (is_shared(real))
+		return 0;
+	if (mount(real, real, NULL, MS_BIND, NULL) < 0 ||
+	    mount(NULL, real, NULL, MS_SHARED, NULL) < 0)
+		return err_sys(e, ERR_SYS_IO, errno, "'%s' cannot be made a shared mount", dir);
+	return 0;
+}
+
+int fuse_tree_path(const struct fuse_place *p, char out[PATH_MAX], struct err *e)
+{
+	int n = p->shared ? snprintf(out, PATH_MAX, "%s/" FUSE_SHARED_NAME, p->shared)
+			  : snprintf(out, PATH_MAX, "%s", p->dir);
+	return n < PATH_MAX ? 0 : err_sys(e, ERR_SYS_IO, ENAMETOOLONG, "'%.100s...'", out);
+}
+
+static int mount_shared(const struct fuse_place *p, int *ret_fd, struct err *e)
+{
+	char tree[PATH_MAX];
+	if (geteuid() != 0)
+		return err_sys(e, ERR_SYS_IO, EPERM, "paths.shared: only root can share a mount");
+	int r = fuse_tree_path(p, tree, e);
 	if (r == 0)
-		r = make_dirs(dir, e);
+		r = share(p->shared, e);
 	if (r == 0)
-		r = geteuid() == 0 ? mount_as_root(dir, ret_fd, e) : mount_as_user(dir, ret_fd, e);
+		r = detach_dead(tree, e);
+	if (r == 0)
+		r = make_dirs(tree, e);
+	if (r == 0)
+		r = mount_as_root(tree, ret_fd, e);
+	if (r == 0 && mount(tree, p->dir, NULL, MS_BIND, NULL) < 0) {
+		r = err_sys(e, ERR_SYS_IO, errno, "bind of '%s' on '%s'", tree, p->dir);
+		detach(tree);
+		close(*ret_fd);
+	}
+	return r;
+}
+
+/* ---- */
+
+int fuse_mount(const struct fuse_place *p, int *ret_fd, struct err *e)
+{
+	int r = detach_dead(p->dir, e);
+	if (r == 0)
+		r = make_dirs(p->dir, e);
+	if (r == 0)
+		r = p->shared        ? mount_shared(p, ret_fd, e)
+		    : geteuid() == 0 ? mount_as_root(p->dir, ret_fd, e)
+				     : mount_as_user(p->dir, ret_fd, e);
 	if (r == 0)
 		fcntl(*ret_fd, F_SETFL, fcntl(*ret_fd, F_GETFL) | O_NONBLOCK);
 	return r;
 }
 
-void fuse_unmount(const char *dir)
+void fuse_unmount(const struct fuse_place *p)
 {
-	if (geteuid() == 0) {
-		umount2(dir, MNT_DETACH);
-		return;
-	}
-	pid_t pid = fork();
-	if (pid == 0) {
-		execlp("fusermount3", "fusermount3", "-u", "-z", "-q", "--", dir, (char *)NULL);
-		_exit(127);
-	}
-	if (pid > 0)
-		waitpid(pid, NULL, 0);
+	char tree[PATH_MAX];
+	detach(p->dir);
+	if (p->shared && fuse_tree_path(p, tree, NULL) == 0)
+		detach(tree);
 }
 
 int fuse_read_init(int fd, void *buf, size_t size, struct err *e)

@@ -10,8 +10,10 @@ void paths_default(struct paths *ret)
 {
 	const char *run = getenv("XDG_RUNTIME_DIR"), *state = getenv("XDG_STATE_HOME");
 	const char *home = getenv("HOME");
+	ret->shared[0] = 0;
 	if (geteuid() == 0) {
 		snprintf(ret->mount, sizeof ret->mount, "/symbi");
+		snprintf(ret->shared, sizeof ret->shared, "/run/symbi/mnt");
 		snprintf(ret->state, sizeof ret->state, "/var/lib/symbi");
 		snprintf(ret->socket, sizeof ret->socket, "/run/symbi/symbi.sock");
 		return;

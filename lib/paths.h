@@ -5,6 +5,7 @@
 struct paths {
 	char mount[256]; /* root: /symbi; else $XDG_RUNTIME_DIR/symbi, or /tmp/symbi-UID/symbi */
 	char state[256]; /* root: /var/lib/symbi; else $XDG_STATE_HOME or ~/.local/state, /symbi */
+	char shared[256]; /* root: /run/symbi/mnt; else none, "" */
 	char socket[256]; /* root: /run/symbi/symbi.sock; else $XDG_RUNTIME_DIR/symbi.sock, or /tmp/symbi-UID/ */
 };
 void paths_default(struct paths *ret);

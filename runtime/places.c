@@ -30,6 +30,9 @@ int places_find(struct places *ret, const struct config *c, const char *mount, c
 	paths_default(&p);
 	int r = put(ret->mount, choose(mount, c, "paths.mount", p.mount), e);
 	if (r == 0)
+		r = put(ret->shared,
+			choose(NULL, c, "paths.shared", strcmp(ret->mount, p.mount) ? "" : p.shared), e);
+	if (r == 0)
 		r = put(ret->state, choose(state, c, "paths.state", p.state), e);
 	if (r < 0)
 		return r;

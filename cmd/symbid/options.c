@@ -209,6 +209,7 @@ int options_read(struct daemon *d, int argc, char **argv, struct err *e)
 		r = places_find(&d->places, d->config, d->mount_option, d->state_option,
 				d->socket_option, e);
 	d->mount = d->no_fuse ? NULL : d->places.mount;
+	d->place = (struct fuse_place){d->mount, *d->places.shared ? d->places.shared : NULL};
 	d->state = d->places.state;
 	d->socket = d->places.socket;
 	return r < 0 ? 1 : GO_ON;

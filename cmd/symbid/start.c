@@ -173,7 +173,7 @@ int start_spawner(struct daemon *d, struct err *e)
 /* A live FUSE mount on dir is another daemon's; a dead one is replaced by fuse_mount. */
 static int check_mount(const char *dir, struct err *e)
 {
-	char up[PATH_MAX];
+	char up[PATH_MAX + 4];
 	struct stat here, above;
 	struct statfs fs;
 	snprintf(up, sizeof up, "%s/..", dir);
@@ -189,11 +189,16 @@ static int check_mount(const char *dir, struct err *e)
 
 static int start_mount(struct daemon *d, struct err *e)
 {
+	char tree[PATH_MAX];
 	int r = check_mount(d->mount, e);
+	if (r == 0)
+		r = fuse_tree_path(&d->place, tree, e);
+	if (r == 0)
+		r = check_mount(tree, e);
 	if (r == 0)
 		r = d->keep_fd = keep_create(e);
 	if (r >= 0)
-		r = fuse_mount(d->mount, &d->fuse_fd, e);
+		r = fuse_mount(&d->place, &d->fuse_fd, e);
 	if (r == 0)
 		r = d->init_len = fuse_read_init(d->fuse_fd, d->init, sizeof d->init, e);
 	return r < 0 ? r : 0;
@@ -256,7 +261,7 @@ void stop_all(struct daemon *d)
 	if (d->listen_fd >= 0)
 		api_unlisten(d->socket, take_fd(&d->listen_fd));
 	if (d->fuse_fd >= 0) {
-		fuse_unmount(d->mount);
+		fuse_unmount(&d->place);
 		close(take_fd(&d->fuse_fd));
 		close(take_fd(&d->keep_fd));
 	}

@@ -6,6 +6,7 @@
 #include <sys/resource.h>
 #include <sys/types.h>
 
+#include "fs/fuse.h"
 #include "runtime/places.h"
 
 #define CONFIG_FILES_MAX 16
@@ -16,6 +17,7 @@ struct daemon {
 	const char *mount_option, *state_option, *socket_option; /* NULL: not given */
 	struct places places;
 	const char *mount; /* NULL: no mount; else, as the two below, in `places` */
+	struct fuse_place place;
 	const char *state;
 	const char *socket;
 	const char *log; /* NULL: standard error as it is */

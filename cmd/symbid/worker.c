@@ -9,6 +9,7 @@
 
 #include "api/api.h"
 #include "fs/fuse.h"
+#include "lib/footprint.h"
 #include "lib/log.h"
 #include "lib/mem.h"
 #include "symbid.h"
@@ -139,7 +140,7 @@ static void close_all(struct worker *w)
 	/* Nobody else is left to do it. */
 	unlink(w->d->socket);
 	if (w->d->mount)
-		fuse_unmount(w->d->mount);
+		fuse_unmount(&w->d->place);
 }
 
 int worker_main(struct daemon *d)
@@ -159,6 +160,7 @@ int worker_main(struct daemon *d)
 	log_info("daemon.ready", "mount", d->mount ? d->mount : "none", "socket", d->socket,
 		 "state", d->state, NULL);
 	say(d, NULL);
+	footprint_trim(); /* what starting took is not needed for serving */
 	loop_run(&w.loop);
 	close_all(&w);
 	return 0;

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <spawn.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,7 +17,6 @@
 #include "tests/bench/measure.h"
 #include "tests/bench/server.h"
 
-#define ROUNDS      10
 #define ROUND_NS    60000000u
 #define NAMES       900 /* looked up in turn, so that 10 ms have passed before one comes again */
 #define COUNTED     200 /* operations whose requests are counted */
@@ -233,49 +233,74 @@ static void floor_spawn(unsigned i)
 		die("waitpid");
 }
 
+/* What the question costs without any mount. */
+static void parse(unsigned i)
+{
+	(void)i;
+	struct agent_spec *spec = NULL;
+	struct err e = {0};
+	if (agent_spec_parse(VALUE_YAML, SPEC_TEXT, sizeof SPEC_TEXT - 1, TIER_NONE, &spec, NULL,
+			     &e) < 0)
+		die("%s", e.msg);
+	agent_spec_free(spec);
+}
+
+static double parse_us(void)
+{
+	struct samples s = {0};
+	unsigned i = 0;
+	samples_time(&s, ROUND_NS, parse, &i);
+	double us = samples_median(&s);
+	samples_done(&s);
+	return us;
+}
+
 /* ---- rows ---- */
 
 struct row {
-	const char *what;
-	void (*ours)(unsigned i);
-	void (*floor[2])(unsigned i); /* their medians are added up */
-	enum goal goal;
-	double bound;
+	struct versus v;
+	bool work;       /* what the question itself costs is added to the goal */
 	double requests; /* goal of requests per operation; 0: none */
 };
 
 static const struct row rows[] = {
-	{"read version (open, read, close)", ours_version, {floor_read}, GOAL_RATIO_MAX, 0.7, 0},
-	{"read status", ours_status, {floor_read}, GOAL_RATIO_MAX, 0.7, 0},
-	{"read agents/NAME/status, name not cached",
-	 ours_read_new,
-	 {floor_read_at},
-	 GOAL_RATIO_MAX,
-	 0.7,
-	 0},
-	{"stat agents/NAME/status, name not cached", ours_stat_new, {floor_stat}, GOAL_NONE, 0, 1},
-	{"write a command (ctl)", ours_command, {floor_write}, GOAL_RATIO_MAX, 1, 0},
-	{"ask and answer (agents/.check)", ours_ask, {floor_ask}, GOAL_OURS_MAX, 75, 0},
-	{"ask and answer, descriptor held", ours_ask_held, {floor_ask_held}, GOAL_OURS_MAX, 75, 0},
-	{"create an agent, durable (+ fdatasync)",
-	 ours_create,
-	 {floor_create, floor_commit},
-	 GOAL_RATIO_MAX,
-	 1.5,
-	 0},
-	{"run true and read its answer (posix_spawn)", ours_run, {floor_spawn}, GOAL_NONE, 0, 0},
+	{.v = {"read version (open, read, close)",
+	       ours_version,
+	       {floor_read},
+	       GOAL_RATIO_MAX,
+	       0.7}},
+	{.v = {"read status", ours_status, {floor_read}, GOAL_RATIO_MAX, 0.7}},
+	{.v = {"read agents/NAME/status, name not cached",
+	       ours_read_new,
+	       {floor_read_at},
+	       GOAL_RATIO_MAX,
+	       0.7}},
+	{.v = {"stat agents/NAME/status, name not cached",
+	       ours_stat_new,
+	       {floor_stat},
+	       GOAL_NONE,
+	       0},
+	 .requests = 1},
+	{.v = {"write a command (ctl)", ours_command, {floor_write}, GOAL_RATIO_MAX, 1}},
+	{.v = {"ask and answer (agents/.check)", ours_ask, {floor_ask}, GOAL_OURS_MAX, 75},
+	 .work = true},
+	{.v = {"ask and answer, descriptor held",
+	       ours_ask_held,
+	       {floor_ask_held},
+	       GOAL_OURS_MAX,
+	       75},
+	 .work = true},
+	{.v = {"create an agent, durable (+ fdatasync)",
+	       ours_create,
+	       {floor_create, floor_commit},
+	       GOAL_RATIO_MAX,
+	       1.5}},
+	{.v = {"run true and read its answer (posix_spawn)",
+	       ours_run,
+	       {floor_spawn},
+	       GOAL_NONE,
+	       0}},
 };
-
-static void one_round(struct samples *s, void (*op)(unsigned i), unsigned *i)
-{
-	uint64_t begin = now_ns(), last = begin;
-	while (last - begin < ROUND_NS) {
-		op((*i)++);
-		uint64_t now = now_ns();
-		samples_add(s, (double)(now - last) / 1e3);
-		last = now;
-	}
-}
 
 /* Requests that one operation costs the daemon: its own counter before and after, less what reading the
  * counter costs. The pauses let names expire and the last release arrive. */
@@ -292,48 +317,14 @@ static double requests_of(void (*op)(unsigned i))
 	return (count[2] - count[1] - (count[1] - count[0])) / COUNTED;
 }
 
-/* What the question costs without any mount. */
-static double check_us(void)
+static void measure(const struct row *r)
 {
-	struct samples s = {0};
-	struct err e = {0};
-	for (int i = 0; i < 2000; i++) {
-		struct agent_spec *spec = NULL;
-		uint64_t begin = now_ns();
-		errno = 0;
-		if (agent_spec_parse(VALUE_YAML, SPEC_TEXT, sizeof SPEC_TEXT - 1, TIER_NONE, &spec,
-				     NULL, &e) < 0)
-			die("%s", e.msg);
-		agent_spec_free(spec);
-		samples_add(&s, (double)(now_ns() - begin) / 1e3);
-	}
-	double us = samples_median(&s);
-	samples_done(&s);
-	return us;
-}
-
-static void measure(const struct row *r, double work)
-{
-	struct samples a = {0}, b[2] = {{0}};
-	unsigned i = 0, unused = 0;
-	for (int k = 0; k < 3; k++)
-		r->ours(i++); /* first use: links, caches */
-	for (int round = 0; round < ROUNDS; round++) {
-		one_round(&a, r->ours, &i);
-		for (int f = 0; f < 2 && r->floor[f]; f++)
-			one_round(&b[f], r->floor[f], &unused);
-	}
-	double bound = r->goal == GOAL_OURS_MAX ? r->bound + work : r->bound;
-	figure_print(&(struct figure){r->what, "us", samples_median(&a),
-				      samples_median(&b[0]) + samples_median(&b[1]), r->goal,
-				      bound});
-	char what[100];
-	snprintf(what, sizeof what, "  requests for it");
-	figure_print(&(struct figure){what, "requests", requests_of(r->ours), 0,
+	struct versus v = r->v;
+	if (r->work)
+		v.bound += parse_us();
+	versus_print(&v);
+	figure_print(&(struct figure){"  requests for it", "requests", requests_of(v.ours), 0,
 				      r->requests != 0 ? GOAL_OURS_MAX : GOAL_NONE, r->requests});
-	samples_done(&a);
-	samples_done(&b[0]);
-	samples_done(&b[1]);
 }
 
 static void open_names(void)
@@ -374,10 +365,9 @@ int main(int argc, char **argv)
 	floor_start(&minimal, &s, 0);
 	disk_open(&disk, s.dir);
 	open_names();
-	double work = check_us();
 	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
-		if (argc < 2 || strstr(rows[i].what, argv[1]))
-			measure(&rows[i], work);
+		if (argc < 2 || strstr(rows[i].v.what, argv[1]))
+			measure(&rows[i]);
 	close_names();
 	disk_close(&disk);
 	server_stop(&minimal);

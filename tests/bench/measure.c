@@ -65,6 +65,17 @@ void samples_done(struct samples *s)
 	*s = (struct samples){0};
 }
 
+void samples_time(struct samples *s, uint64_t ns, void (*op)(unsigned i), unsigned *i)
+{
+	uint64_t begin = now_ns(), last = begin;
+	while (last - begin < ns) {
+		op((*i)++);
+		uint64_t now = now_ns();
+		samples_add(s, (double)(now - last) / 1e3);
+		last = now;
+	}
+}
+
 /* ---- rows ---- */
 
 static void print_value(double v, const char *unit)
@@ -108,6 +119,28 @@ void figure_print(const struct figure *f)
 	print_goal(f, ratio);
 	if (fflush(stdout) != 0)
 		die("stdout");
+}
+
+#define ROUNDS   10
+#define ROUND_NS 60000000u
+
+void versus_print(const struct versus *v)
+{
+	struct samples a = {0}, b[2] = {{0}};
+	unsigned i = 0, unused = 0;
+	while (i < 3)
+		v->ours(i++); /* first use: links, caches */
+	for (int round = 0; round < ROUNDS; round++) {
+		samples_time(&a, ROUND_NS, v->ours, &i);
+		for (int f = 0; f < 2 && v->floor[f]; f++)
+			samples_time(&b[f], ROUND_NS, v->floor[f], &unused);
+	}
+	figure_print(&(struct figure){v->what, "us", samples_median(&a),
+				      samples_median(&b[0]) + samples_median(&b[1]), v->goal,
+				      v->bound});
+	samples_done(&a);
+	samples_done(&b[0]);
+	samples_done(&b[1]);
 }
 
 /* ---- the disk ---- */

@@ -22,6 +22,8 @@ static inline double samples_median(struct samples *s)
 	return samples_quantile(s, 0.5);
 }
 void samples_done(struct samples *s);
+/* Do op(*i), ++*i again and again for so long; each time is a sample, in microseconds. */
+void samples_time(struct samples *s, uint64_t ns, void (*op)(unsigned i), unsigned *i);
 
 /* What is to be reached: nothing, or a bound on our figure or on ours / floor. */
 enum goal { GOAL_NONE, GOAL_OURS_MAX, GOAL_OURS_MIN, GOAL_RATIO_MAX, GOAL_RATIO_MIN };
@@ -35,6 +37,16 @@ struct figure {
 	double bound;
 };
 void figure_print(const struct figure *f);
+
+/* An operation beside the least that can do it, in rounds that alternate. */
+struct versus {
+	const char *what;
+	void (*ours)(unsigned i);
+	void (*floor[2])(unsigned i); /* their medians are added up; NULL: there is none */
+	enum goal goal;               /* microseconds, or a ratio */
+	double bound;
+};
+void versus_print(const struct versus *v);
 
 /* Print "program: message: strerror(errno)" and end with status 1: a figure that cannot be measured is
  * not left out in silence. */

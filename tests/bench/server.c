@@ -133,13 +133,15 @@ void symbid_start(struct server *d, const struct scratch *s, const char *name)
 	*d = (struct server){0};
 	snprintf(d->mount, sizeof d->mount, "%s/%s.mnt", s->dir, name);
 	snprintf(d->state, sizeof d->state, "%s/%s", s->dir, name);
+	snprintf(d->socket, sizeof d->socket, "%s/%s.sock", s->dir, name);
 	beside("../bin/symbid", program, sizeof program);
 	write_config(s, config, sizeof config);
 	if (pipe(p) < 0 || fcntl(p[0], F_SETFD, FD_CLOEXEC) < 0)
 		die("pipe");
 	snprintf(fd, sizeof fd, "%d", p[1]);
-	char *argv[] = {program, "--mount",    d->mount, "--state",        d->state, "--config",
-			config,  "--ready-fd", fd,       "--allow-native", NULL};
+	char *argv[] = {program,    "--mount",        d->mount,   "--state", d->state,
+			"--socket", d->socket,        "--config", config,    "--ready-fd",
+			fd,         "--allow-native", NULL};
 	uint64_t begin = now_ns();
 	d->pid = start(argv);
 	note(NULL, d);
@@ -148,10 +150,24 @@ void symbid_start(struct server *d, const struct scratch *s, const char *name)
 	d->ready_ns = now_ns() - begin;
 }
 
+/* Start argv and wait until there is a file `probe`. */
+static void start_floor(struct server *d, char *const *argv, const char *probe)
+{
+	struct stat st;
+	uint64_t begin = now_ns();
+	d->pid = start(argv);
+	note(NULL, d);
+	while (stat(probe, &st) < 0) {
+		if (waitpid(d->pid, NULL, WNOHANG) != 0)
+			die("%s ended", argv[0]);
+		usleep(1000);
+	}
+	d->ready_ns = now_ns() - begin;
+}
+
 void floor_start(struct server *d, const struct scratch *s, unsigned names)
 {
 	char program[PATH_MAX + 32], count[16], probe[PATH_MAX];
-	struct stat st;
 	*d = (struct server){0};
 	snprintf(d->mount, sizeof d->mount, "%s/floor.mnt", s->dir);
 	snprintf(probe, sizeof probe, "%s/hello", d->mount);
@@ -159,16 +175,16 @@ void floor_start(struct server *d, const struct scratch *s, unsigned names)
 	beside("floor_fuse", program, sizeof program);
 	if (mkdir(d->mount, 0755) < 0 && errno != EEXIST)
 		die("%s", d->mount);
-	char *argv[] = {program, "-n", count, d->mount, NULL};
-	uint64_t begin = now_ns();
-	d->pid = start(argv);
-	note(NULL, d);
-	while (stat(probe, &st) < 0) {
-		if (waitpid(d->pid, NULL, WNOHANG) != 0)
-			die("floor_fuse ended");
-		usleep(1000);
-	}
-	d->ready_ns = now_ns() - begin;
+	start_floor(d, (char *[]){program, "-n", count, d->mount, NULL}, probe);
+}
+
+void floor_http_start(struct server *d, const struct scratch *s)
+{
+	char program[PATH_MAX + 32];
+	*d = (struct server){0};
+	snprintf(d->socket, sizeof d->socket, "%s/floor.sock", s->dir);
+	beside("floor_http", program, sizeof program);
+	start_floor(d, (char *[]){program, d->socket, NULL}, d->socket);
 }
 
 void server_stop(struct server *d)
@@ -177,6 +193,8 @@ void server_stop(struct server *d)
 	kill(d->pid, SIGTERM);
 	while (waitpid(d->pid, NULL, 0) < 0 && errno == EINTR)
 		;
+	if (!*d->mount)
+		return;
 	umount2(d->mount, MNT_DETACH); /* gone already when all went well */
 	rmdir(d->mount);
 }

@@ -16,18 +16,20 @@ struct scratch {
 void scratch_init(struct scratch *s);
 void scratch_done(struct scratch *s);
 
-struct server { /* a program that serves a mount */
+struct server { /* a program that serves a mount or a socket */
 	pid_t pid;
-	char mount[PATH_MAX / 2];
+	char mount[PATH_MAX / 2]; /* "": none */
 	char state[PATH_MAX / 2]; /* symbid only */
+	char socket[PATH_MAX / 2];
 	uint64_t ready_ns;        /* from its start until it answered */
 };
 
-/* Programs lie beside the benchmark: ../bin/symbid, ./floor_fuse. `name` is the directory's below s;
+/* Programs lie beside the benchmark: ../bin/symbid, ./floor_fuse, ./floor_http. `name` is the directory's below s;
  * symbid's state directory is kept when the name was used before, so that a start with many agents can
  * be measured. Agents of tier None may run true, sh and cat. */
 void symbid_start(struct server *d, const struct scratch *s, const char *name);
 void floor_start(struct server *d, const struct scratch *s, unsigned names);
+void floor_http_start(struct server *d, const struct scratch *s);
 void server_stop(struct server *d); /* SIGTERM, wait, detach the mount if it is still there */
 void server_kill(struct server *d); /* SIGKILL to a symbid's parent and worker at once */
 pid_t symbid_pid(const struct server *d, const char *key); /* "pid", "worker_pid" of MOUNT/status */
