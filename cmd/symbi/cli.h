@@ -38,6 +38,7 @@ int cmd_write(const struct command *c, int argc, char **argv);
 int cmd_tail(const struct command *c, int argc, char **argv);
 int cmd_config(const struct command *c, int argc, char **argv);
 int cmd_journal(const struct command *c, int argc, char **argv);
+int cmd_policy(const struct command *c, int argc, char **argv);
 
 /* ---- opts.c ---- */
 

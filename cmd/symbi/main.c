@@ -56,6 +56,13 @@ static const struct command commands[] = {
 	 "in their order instead of the default files."},
 	{"journal", cmd_journal, "cat | verify | stat [--state DIR] [--json]",
 	 "read the journal with every check; works without the daemon", NULL},
+	{"policy", cmd_policy,
+	 "check FILE... | explain FILE... --operation OP --resource NAME [--type TYPE] [--agent NAME] "
+	 "[--tier TIER] [--level LEVEL] [--address IP] | test FILE... --cases FILE",
+	 "check access policies, explain what they decide, run cases; works without the daemon",
+	 "explain prints every rule that matches, then the decision; exit status 0 when it is Allow or Limit.\n"
+	 "test runs a file of cases: maps with operation, resource and expect, and where it matters type,\n"
+	 "agent, tier, level, address, rule. Exit status 1 when one is not as expected."},
 	{"help", cmd_help, "[COMMAND]", "this text", NULL},
 };
 

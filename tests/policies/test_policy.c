@@ -293,12 +293,11 @@ static int one_of(unsigned *seed, size_t n)
 
 static void random_path(unsigned *seed, bool pattern, char out[40])
 {
-	unsigned n = (unsigned)one_of(seed, 4) + 1;
-	out[0] = 0;
+	unsigned n = (unsigned)one_of(seed, 4) + 1, at = 0;
 	for (unsigned i = 0; i < n; i++) {
-		strcat(out, "/");
+		static const char *const signs[] = {"*", "**", "?", "*m*"};
 		int dice = pattern ? one_of(seed, 8) : 7;
-		strcat(out, dice == 0 ? "*" : dice == 1 ? "**" : dice == 2 ? "?" : dice == 3 ? "*m*" : dirs[one_of(seed, 6)]);
+		at += (unsigned)snprintf(out + at, 40 - at, "/%s", dice < 4 ? signs[dice] : dirs[one_of(seed, 6)]);
 	}
 }
 

@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: MIT */
+/* cmd_policy.c - check policy files, explain what they decide, and run cases against them; works without the
+ * daemon. L4. */
+#include <errno.h>
+#include <string.h>
+#include <time.h>
+
+#include "cli.h"
+#include "lib/mem.h"
+#include "policies/policy.h"
+
+#define FILES_MAX 256
+#define SHOW_MAX  (16u << 20)
+
+/* ---- the set of the files ---- */
+
+static const char *base_of(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+	return slash ? slash + 1 : path;
+}
+
+static int load(struct policy_set **ret, char **files, unsigned n, struct err *e)
+{
+	struct buf texts[FILES_MAX];
+	struct policy_source src[FILES_MAX] = {0};
+	unsigned have = 0;
+	int r = n <= FILES_MAX ? 0 : err_set(e, ERR_CLI_USAGE, "at most %d files", FILES_MAX);
+	for (; r == 0 && have < n; have++) {
+		buf_init(&texts[have], VALUE_TEXT_MAX);
+		r = say_slurp(files[have], VALUE_TEXT_MAX, &texts[have], e);
+		src[have] = (struct policy_source){base_of(files[have]), texts[have].data, texts[have].len};
+	}
+	if (r == 0)
+		r = policy_set_new(ret, src, n, e);
+	while (have > 0)
+		buf_done(&texts[--have]);
+	return r;
+}
+
+static int check(const struct policy_set *s)
+{
+	printf("ok, %zu rules, version %s\n", policy_set_rules(s), policy_set_version(s));
+	return 0;
+}
+
+/* ---- a request in words ---- */
+
+struct words {
+	const char *type, *op, *resource, *agent, *tier, *level, *address;
+};
+
+struct asked {
+	struct policy_request q;
+	char resource[POLICY_RESOURCE_MAX], address[POLICY_RESOURCE_MAX];
+	const char *addresses[1];
+};
+
+static int make_request(struct asked *a, const struct words *w, struct err *e)
+{
+	*a = (struct asked){.q = {.resource = a->resource, .agent = w->agent, .tier = w->tier,
+				  .security_level = w->level ? w->level : "standard", .time_s = time(NULL)}};
+	if (policy_type_find(w->type ? w->type : "File", &a->q.type) < 0)
+		return err_set(e, ERR_CLI_USAGE, "'%.60s' is no resource type", w->type);
+	if (!w->op || policy_op_find(w->op, &a->q.op) < 0)
+		return err_set(e, ERR_CLI_USAGE, "'%.60s' is no operation; one of Read Write Execute Delete Create "
+			       "Modify List Connect", w->op ? w->op : "");
+	if (!w->resource)
+		return err_set(e, ERR_CLI_USAGE, "no resource is named");
+	int r = a->q.type == POLICY_FILE      ? policy_path_normal(w->resource, a->resource, e)
+		: a->q.type == POLICY_NETWORK ? policy_host_normal(w->resource, a->resource, e)
+		: snprintf(a->resource, sizeof a->resource, "%s", w->resource) < POLICY_RESOURCE_MAX
+			? 0
+			: err_set(e, ERR_CLI_USAGE, "the resource's name is too long");
+	if (r == 0 && w->address && (r = policy_host_normal(w->address, a->address, e)) == 0) {
+		a->addresses[0] = a->address;
+		a->q.addresses = a->addresses;
+		a->q.addresses_n = 1;
+	}
+	return r;
+}
+
+static int explain(const struct policy_set *s, const struct words *w)
+{
+	struct asked a;
+	struct policy_decision d;
+	struct err e = {0};
+	autobuf struct buf text;
+	buf_init(&text, SHOW_MAX);
+	if (make_request(&a, w, &e) < 0)
+		return say_failed(&e);
+	policy_explain(s, &a.q, &text);
+	policy_decide(s, &a.q, &d);
+	return say_out(&text) || (d.effect != POLICY_ALLOW && d.effect != POLICY_LIMIT) ? CLI_FAILED : 0;
+}
+
+/* ---- cases: a list of requests with `expect`, and `rule` where it matters ---- */
+
+static const char *text_at(const struct value *v, const char *key)
+{
+	const struct value *m = value_get(v, key);
+	return m && m->type == VALUE_STRING ? m->string.data : NULL;
+}
+
+static int case_keys(const char *file, const struct value *v, struct err *e)
+{
+	static const char *const known[] = {"type", "operation", "resource", "agent", "tier", "level", "address", "expect",
+					    "rule"};
+	for (size_t i = 0; v->type == VALUE_MAP && i < v->map.n; i++) {
+		size_t k = 0;
+		while (k < ARRAY_LEN(known) && strcmp(known[k], v->map.members[i].key) != 0)
+			k++;
+		if (k == ARRAY_LEN(known) || v->map.members[i].value.type != VALUE_STRING)
+			return err_at(e, ERR_POLICY_INVALID, v->map.members[i].line,
+				      "%s:%u: '%.60s': a case has texts named type operation resource agent tier level "
+				      "address expect rule", file, v->map.members[i].line, v->map.members[i].key);
+	}
+	return v->type == VALUE_MAP && text_at(v, "expect")
+		       ? 0
+		       : err_at(e, ERR_POLICY_INVALID, v->line, "%s:%u: a case is a map with `expect`", file, v->line);
+}
+
+/* 1 as expected, 0 not, -errno. */
+static int run_case(const struct policy_set *s, const char *file, const struct value *v, struct err *e)
+{
+	struct asked a;
+	struct policy_decision d;
+	enum policy_effect want;
+	struct words w = {text_at(v, "type"), text_at(v, "operation"), text_at(v, "resource"), text_at(v, "agent"),
+			  text_at(v, "tier"), text_at(v, "level"),     text_at(v, "address")};
+	int r = case_keys(file, v, e);
+	if (r == 0 && policy_effect_find(text_at(v, "expect"), &want) < 0)
+		r = err_at(e, ERR_POLICY_INVALID, v->line, "%s:%u: '%.40s' is no effect", file, v->line,
+			   text_at(v, "expect"));
+	if (r < 0)
+		return r;
+	d = (struct policy_decision){.effect = POLICY_DENY};
+	if (make_request(&a, &w, e) == 0) /* a name that cannot be decided on is denied */
+		policy_decide(s, &a.q, &d);
+	else if (e->code == ERR_CLI_USAGE)
+		return err_wrap(e, "%s:%u", file, v->line);
+	const char *rule = text_at(v, "rule"), *by = d.rule ? d.rule : "no_match";
+	if (d.effect == want && (!rule || strcmp(rule, by) == 0))
+		return 1;
+	printf("%s:%u: %s %s: %s by %s, expected %s%s%s\n", file, v->line, w.op, w.resource,
+	       policy_effect_word(d.effect), by, policy_effect_word(want), rule ? " by " : "", rule ? rule : "");
+	return 0;
+}
+
+static int test(const struct policy_set *s, const char *file)
+{
+	struct err e = {0};
+	struct value *v = NULL;
+	enum value_format f;
+	unsigned good = 0, bad = 0;
+	autobuf struct buf text;
+	buf_init(&text, VALUE_TEXT_MAX);
+	int r = value_format_of(file, &f) < 0
+			? err_set(&e, ERR_CLI_USAGE, "'%.100s' does not end in .yaml, .json or .toml", file)
+			: say_slurp(file, VALUE_TEXT_MAX, &text, &e);
+	if (r == 0 && (r = value_parse(f, text.data, text.len, &v, NULL, &e)) < 0)
+		err_wrap(&e, "%s", file);
+	const struct value *list = v && v->type == VALUE_MAP ? value_get(v, "cases") : v;
+	if (r == 0 && (!list || list->type != VALUE_LIST))
+		r = err_set(&e, ERR_POLICY_INVALID, "%s: a file of cases is a list, or a map with `cases`", file);
+	for (size_t i = 0; r >= 0 && i < list->list.n; i++) {
+		r = run_case(s, base_of(file), &list->list.items[i], &e);
+		good += r == 1;
+		bad += r == 0;
+	}
+	value_free(v);
+	if (r < 0)
+		return say_failed(&e);
+	printf("%u as expected, %u not\n", good, bad);
+	return bad ? CLI_FAILED : 0;
+}
+
+int cmd_policy(const struct command *c, int argc, char **argv)
+{
+	struct err e = {0};
+	struct words w = {0};
+	struct policy_set *s = NULL;
+	const char *cases = NULL;
+	const struct opt opts[] = {{"type", &w.type, NULL},	    {"operation", &w.op, NULL},
+				   {"resource", &w.resource, NULL}, {"agent", &w.agent, NULL},
+				   {"tier", &w.tier, NULL},	    {"level", &w.level, NULL},
+				   {"address", &w.address, NULL},   {"cases", &cases, NULL},
+				   {NULL, NULL, NULL}};
+	int at = opts_read(c, argc, argv, opts, 2, argc);
+	if (at < 0)
+		return CLI_USAGE;
+	const char *what = argv[at];
+	bool is_test = strcmp(what, "test") == 0, is_check = strcmp(what, "check") == 0;
+	if (!is_test && !is_check && strcmp(what, "explain") != 0)
+		return opts_wrong(c, "'%s' is none of check, explain, test", what);
+	if (is_test && !cases)
+		return opts_wrong(c, "test needs --cases FILE");
+	if (load(&s, argv + at + 1, (unsigned)(argc - at - 1), &e) < 0)
+		return say_failed(&e);
+	int status = is_check ? check(s) : is_test ? test(s, cases) : explain(s, &w);
+	policy_set_free(s);
+	return status;
+}
