@@ -24,7 +24,7 @@ has "$err" "no operation"
 
 sed 's/effect: "Deny"/effect: "Forbid"/' $example >"$dir/bad.yaml"
 expect 1 policy check "$dir/bad.yaml"
-has "$err" "POLICY_002 bad.yaml:18: 'Forbid' is no effect"
+has "$err" "POLICY_002 bad.yaml:17: 'Forbid' is no effect"
 cp $example "$dir/again.yaml"
 expect 1 policy check $example "$dir/again.yaml"
 has "$err" "stands at access_policies.yaml:3 already"
