@@ -135,8 +135,8 @@ def check_events(d, load):
     place = {line: i for i, line in enumerate(feed)}
     seqs = [json.loads(line)["seq"] for line in feed]
     bad = []
-    if any(a >= b for a, b in zip(seqs, seqs[1:])):
-        bad.append("the feed tells an event twice or out of order")
+    bad += [f"the feed tells {feed[i].decode()} before {feed[i + 1].decode()}"
+            for i in range(len(seqs) - 1) if seqs[i] >= seqs[i + 1]]
     for r, text in load.events.items():
         lines = text.splitlines()
         if not lines:

@@ -133,6 +133,27 @@ static bool agrees(struct engine *t, const struct model *m, char *why, size_t ca
 	return agent_count(t->rt) == n;
 }
 
+/* The feed tells every event once, in the order of the journal, in whole lines. */
+static void check_feed(struct engine *t, unsigned round)
+{
+	char path[200], *line = NULL;
+	size_t cap = 0;
+	ssize_t len;
+	uint64_t last = 0;
+	runtime_events_path(t->rt, path, sizeof path);
+	FILE *f = fopen(path, "re");
+	assert_non_null(f);
+	while ((len = getline(&line, &cap, f)) > 0) {
+		uint64_t seq = strncmp(line, "{\"seq\":", 7) == 0 ? parse_leading_u64(line + 7) : 0;
+		if (seq <= last || line[len - 1] != '\n' || line[len - 2] != '}')
+			fail_msg("round %u: behind event %llu: %s", round, (unsigned long long)last, line);
+		last = seq;
+	}
+	assert_int_equal(last, runtime_events_seq(t->rt));
+	free(line);
+	fclose(f);
+}
+
 /* ---- the child that is killed ---- */
 
 static void child(struct engine *t, unsigned seed, unsigned from, int out)
@@ -195,6 +216,7 @@ static void a_killed_engine_is_whole_again(void **state)
 			m = next;
 			at++;
 		}
+		check_feed(&t, round);
 		engine_close(&t);
 	}
 	print_message("%llu kills, %u commands, seed %u\n", (unsigned long long)rounds, at, seed);
