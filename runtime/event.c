@@ -314,16 +314,15 @@ void event_emit(struct runtime *rt, const struct facts *f, struct agent *about, 
 	if (f->seq <= rt->events_seq)
 		return; /* a replay adds only what is missing */
 	struct event *ev = event_of(f, about, type, more);
-	if (!rt->replaying)
-		tell(rt, true, ev, about);
-	events_publish(rt);
-	if (rt->replaying || journal_written_seq(rt->journal) >= f->seq) {
+	if (rt->replaying) {
 		publish(rt, ev, about);
 		free(ev);
 		return;
 	}
-	*rt->unwritten_end = ev;
+	tell(rt, true, ev, about);
+	*rt->unwritten_end = ev; /* behind those before it, although the writer may be done with it by now */
 	rt->unwritten_end = &ev->next;
+	events_publish(rt);
 }
 
 static int log_line_of(struct buf *b, uint64_t time_ms, const char *text)
