@@ -19,10 +19,22 @@
 
 /* ---- where it runs and what it is given ---- */
 
-/* The agent's own directory, below native_execution.working_directory: its path and the directory opened. */
+/* native_execution.working_directory. The place that everybody has by default can be only one user's. */
+static const char *base_dir(const struct agent *a, char *own, size_t cap)
+{
+	static const char shared[] = "/tmp/symbiont-native";
+	const char *base = config_str(a->rt->config, "native_execution.working_directory");
+	if (geteuid() == 0 || strcmp(base, shared) != 0)
+		return base;
+	snprintf(own, cap, "%s-%u", shared, geteuid());
+	return own;
+}
+
+/* The agent's own directory, below that: its path and the directory opened. */
 static int own_dir(const struct agent *a, char *out, size_t cap, struct err *e)
 {
-	const char *base = config_str(a->rt->config, "native_execution.working_directory");
+	char own[64];
+	const char *base = base_dir(a, own, sizeof own);
 	char name[NAME_LEN_MAX + 16];
 	bool foreign = geteuid() == 0 && a->uid != 0;
 	snprintf(name, sizeof name, "%u-%s", a->uid, a->name);
