@@ -25,17 +25,20 @@ struct actor actor_of(fuse_req_t req)
 		.uid = c->uid, .gid = c->gid, .pid = c->pid, .req = front_of(req)->request};
 }
 
-/* -ESTALE: the kernel looks the name up again, and only then it is a failure or not. */
-static bool worth_recording(int r)
+/* A name that is not there is an answer, not a failure; a run whose program is not there is one. -ESTALE: the
+ * kernel looks the name up again, and only then it is a failure or not. */
+static bool worth_recording(int r, const struct err *e)
 {
-	return r != -EINTR && r != -EAGAIN && r != -ENOENT && r != -ESTALE;
+	if (r == -ENOENT)
+		return e && e->code == ERR_SPAWN_FAILED;
+	return r != -EINTR && r != -EAGAIN && r != -ESTALE;
 }
 
 static void failed(struct fuse_front *f, const struct actor *who, fs_id id, const char *name,
 		   const char *op, int r, const struct err *e)
 {
 	struct err made;
-	if (!worth_recording(r))
+	if (!worth_recording(r, e))
 		return;
 	if (!e || e->code == ERR_NONE) {
 		err_sys(&made, ERR_SYS_IO, -r, "%s", op);
