@@ -211,13 +211,18 @@ conf() {
   CONF+=("$@")
 }
 
-# try_up [ARG...]: `symbi up` as its own status says.
-try_up() {
+# write_conf: the settings so far, for `up` or for a reload
+write_conf() {
   {
     printf 'native_execution.working_directory = "%s/w"\n' "$T"
     printf 'lifecycle.termination_timeout = "2s"\n'
     [ ${#CONF[@]} -eq 0 ] || printf '%s\n' "${CONF[@]}"
   } >"$T/symbi.toml"
+}
+
+# try_up [ARG...]: `symbi up` as its own status says.
+try_up() {
+  write_conf
   "$TEST_BIN/symbi" up --mount "$M" --state "$S" --config "$T/symbi.toml" --allow-native "$@"
 }
 
