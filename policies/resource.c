@@ -133,6 +133,8 @@ static int read_host(struct host *h, const char *target, struct err *e)
 			h->name[i] = (char)tolower((unsigned char)at[i]);
 		if (h->name[n - 1] == '.')
 			h->name[n - 1] = 0;
+		if (!h->name[0] || h->name[strlen(h->name) - 1] == '.')
+			return bad_host(e, target, "a part of the host's name is empty");
 		at += n;
 		if (read_v4(h, h->name))
 			write_address(h);

@@ -142,6 +142,33 @@ static void networks_ports_and_names(void **state)
 	policy_set_free(s);
 }
 
+static void names_have_one_spelling(void **state)
+{
+	static const struct {
+		const char *in, *path, *host; /* NULL: refused */
+	} rows[] = {
+		{"/", "/", NULL},	    {"//a/./b//", "/a/b", NULL},	 {"/a/..", NULL, NULL},
+		{"", NULL, NULL},	    {".", NULL, NULL},			 {"a..", NULL, NULL},
+		{"A.Example.", NULL, "a.example"}, {"0x7F.1:080/X", NULL, "127.0.0.1:80/X"},
+		{"[::ffff:1.2.3.4]", NULL, "1.2.3.4"}, {"[0:0::1]:1", NULL, "[::1]:1"}, {"::1", NULL, NULL},
+		{"a:0", NULL, NULL},	    {"a:65536", NULL, NULL},		 {"a:*", NULL, "a"},
+	};
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		char out[POLICY_RESOURCE_MAX];
+		struct err e;
+		int r = policy_path_normal(rows[i].in, out, &e);
+		assert_int_equal(r, rows[i].path ? 0 : -EINVAL);
+		if (rows[i].path)
+			assert_string_equal(out, rows[i].path);
+		r = policy_host_normal(rows[i].in, out, &e);
+		if ((r == 0) != (rows[i].host != NULL))
+			fail_msg("'%s': %d", rows[i].in, r);
+		if (rows[i].host)
+			assert_string_equal(out, rows[i].host);
+	}
+}
+
 /* ---- refusals ---- */
 
 static void what_is_not_understood_is_refused_with_its_line(void **state)
@@ -447,6 +474,7 @@ int main(void)
 		cmocka_unit_test(the_seeds_files_decide),
 		cmocka_unit_test(loopback_is_denied_in_every_spelling),
 		cmocka_unit_test(networks_ports_and_names),
+		cmocka_unit_test(names_have_one_spelling),
 		cmocka_unit_test(what_is_not_understood_is_refused_with_its_line),
 		cmocka_unit_test(deny_beats_all_and_priority_only_names),
 		cmocka_unit_test(time_and_weekday),
