@@ -60,8 +60,7 @@ static int read_types(struct rule *r, const struct value *v, struct err *e)
 
 /* ---- kinds of conditions ---- */
 
-/* The seeds name a tier by what implements it. */
-static const char *tier_word(const char *text)
+const char *tier_word(const char *text)
 {
 	static const char *const same[][2] = {
 		{"native", "None"}, {"none", "None"}, {"docker", "Tier1"}, {"gvisor", "Tier2"}, {"firecracker", "Tier3"}};

@@ -103,13 +103,38 @@ void policy_set_free(struct policy_set *s); /* NULL is fine */
 
 /* SHA-256 of all names and texts, in hex: which set decided. */
 const char *policy_set_version(const struct policy_set *s);
-size_t policy_set_rules(const struct policy_set *s);
+size_t policy_set_rules(const struct policy_set *s); /* of both kinds */
 
 void policy_decide(const struct policy_set *s, const struct policy_request *q, struct policy_decision *ret);
 
 /* Every rule that matches q, best first, as lines "EFFECT rule (file:line) reason", then the decision. 0 or -errno of
  * the buffer. */
 int policy_explain(const struct policy_set *s, const struct policy_request *q, struct buf *out);
+
+/* ---- messages between tiers (comm.c) ---- */
+
+enum policy_message_type {
+	POLICY_MESSAGE_CONTROL,
+	POLICY_MESSAGE_DATA,
+	POLICY_MESSAGE_EVENT,
+	POLICY_MESSAGE_RPC,
+	POLICY_MESSAGES,
+};
+const char *policy_message_word(enum policy_message_type t);
+int policy_message_find(const char *word, enum policy_message_type *ret); /* 0 or -ENOENT */
+
+struct policy_message_decision {
+	bool allowed;
+	bool encryption, signature, audit, filtering; /* what the pair of tiers requires */
+	uint32_t per_second, burst;		      /* of a token bucket per sender; 0: no limit */
+	const char *rule, *file;		      /* the first row of the pair, NULL: none; borrowed */
+	unsigned line;
+	const char *why; /* not: a static text */
+};
+/* May an agent of one tier send to one of the other? From source to destination, not back. Tiers by their names or
+ * those of the seeds (docker, gvisor, firecracker); an unknown one is denied. */
+void policy_decide_message(const struct policy_set *s, const char *source_tier, const char *destination_tier,
+			   enum policy_message_type type, struct policy_message_decision *ret);
 
 /* ---- names of resources, in the one spelling that rules are matched with (resource.c) ---- */
 

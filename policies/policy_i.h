@@ -57,6 +57,16 @@ struct rule {
 	struct value *limits, *to;
 };
 
+/* What holds from one tier to another; zeroed: nothing was said. */
+struct comm {
+	char *name;
+	const char *file;
+	unsigned line;
+	uint8_t types, requires; /* bits */
+	uint32_t per_second, burst;
+};
+enum { POLICY_TIERS = 4 };
+
 struct rule_index;
 
 struct policy_set {
@@ -67,6 +77,8 @@ struct policy_set {
 	size_t rules_n, rules_cap;
 	struct map names;
 	struct rule_index *index; /* index.c */
+	struct comm comms[POLICY_TIERS][POLICY_TIERS];
+	size_t comms_n;
 };
 
 /* ---- read.c: one file's rules into the set ---- */
@@ -80,6 +92,13 @@ void rule_free(struct rule *r);
 int conds_read(struct rule *r, const struct value *v, struct err *e);
 void cond_free(struct cond *c);
 bool cond_holds(const struct cond *c, const struct policy_request *q);
+
+/* A tier's own name for the seeds' words, which name what implements it; others as they are. */
+const char *tier_word(const char *text);
+
+/* ---- comm.c ---- */
+int comms_read(struct policy_set *s, const char *file, const struct value *v, struct err *e);
+void comms_free(struct policy_set *s);
 
 /* ---- resource.c ---- */
 /* Read a pattern of a rule for resources of the types, a bit each. */

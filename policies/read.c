@@ -288,15 +288,19 @@ int policy_read(struct policy_set *s, const char *file, const struct value *v, s
 		return policy_wrong(e, file, v->line, "a policy file is a map with version and policies");
 	for (size_t i = 0; i < v->map.n; i++) {
 		const struct value_member *m = &v->map.members[i];
-		if (strcmp(m->key, "version") != 0 && strcmp(m->key, "policies") != 0)
-			return policy_wrong(e, file, m->line, "unknown key '%.60s'; a policy file has version and policies",
-					    m->key);
+		if (strcmp(m->key, "version") != 0 && strcmp(m->key, "policies") != 0 &&
+		    strcmp(m->key, "communication_policies") != 0)
+			return policy_wrong(e, file, m->line, "unknown key '%.60s'; a policy file has version, policies and "
+					    "communication_policies", m->key);
 	}
-	const struct value *list = value_get(v, "policies");
-	int r = check_version(file, v, e);
-	if (r == 0 && (!list || list->type != VALUE_LIST))
-		r = policy_wrong(e, file, list ? list->line : v->line, "'policies' must be a list of rules");
-	for (size_t i = 0; r == 0 && i < list->list.n; i++)
+	const struct value *list = value_get(v, "policies"), *comms = value_get(v, "communication_policies");
+	/* The seeds' communication policies stand in a file without a version. */
+	int r = comms && !list && !value_get(v, "version") ? 0 : check_version(file, v, e);
+	if (r == 0 && !list && !comms)
+		r = policy_wrong(e, file, v->line, "there are neither policies nor communication_policies");
+	if (r == 0 && list && list->type != VALUE_LIST)
+		r = policy_wrong(e, file, list->line, "'policies' must be a list of rules");
+	for (size_t i = 0; r == 0 && list && i < list->list.n; i++)
 		r = add_rule(s, file, &list->list.items[i], e);
-	return r;
+	return r == 0 && comms ? comms_read(s, file, comms, e) : r;
 }

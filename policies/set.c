@@ -84,6 +84,7 @@ void policy_set_free(struct policy_set *s)
 	if (!s)
 		return;
 	rule_index_free(s->index);
+	comms_free(s);
 	map_done(&s->names);
 	for (size_t i = 0; i < s->rules_n; i++)
 		rule_free(s->rules[i]);
@@ -101,7 +102,7 @@ const char *policy_set_version(const struct policy_set *s)
 
 size_t policy_set_rules(const struct policy_set *s)
 {
-	return s->rules_n;
+	return s->rules_n + s->comms_n;
 }
 
 /* ---- deciding ---- */
