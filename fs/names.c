@@ -111,11 +111,11 @@ int tree_create(struct tree *t, const struct actor *who, fs_id dir, const char *
 	r = create_new(t, who, &d, name, mode, &p, e);
 	if (r == 0)
 		r = place_attr(t, &p, who, ret, e);
-	if (p.row->part ==
-	    PART_SPEC) /* who makes a file may write it, whatever mode it asked for */
+	if (r < 0)
+		return r;
+	if (p.row->part == PART_SPEC) /* who makes a file may write it, whatever mode it asked for */
 		maker.uid = 0;
-	if (r == 0)
-		r = tree_open(t, &maker, ret->id, flags & ~O_TRUNC, ret_h, e);
+	r = tree_open(t, &maker, ret->id, flags & ~O_TRUNC, ret_h, e);
 	if (r == 0)
 		handle_set_opener(*ret_h, who);
 	return r;

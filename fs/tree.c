@@ -44,6 +44,7 @@ static struct row *row_add(struct tree *t, struct row *dir, const char *name)
 	r->id = (uint8_t)t->row_count;
 	r->name = strdup(name);
 	r->part = part_of(name);
+	r->below_agent = r->part == PART_AGENT || (dir && dir->below_agent);
 	if (dir) {
 		r->parent = dir->id;
 		dir->child[dir->children++] = r->id;
@@ -269,7 +270,9 @@ int place_of(struct tree *t, fs_id id, struct place *ret, struct err *e)
 		ret->version = ret->sub >> ret->row->version_shift;
 		ret->sub &= (1u << ret->row->version_shift) - 1;
 	}
-	/* Ids come from outside: a key must be one of the row's. */
+	/* Ids come from outside: where there is an agent it must be named, a key must be one of the row's. */
+	if (ret->row->below_agent && !ret->serial)
+		return err_set(e, ERR_FS_NOT_FOUND, "no such file");
 	const struct fs_node *n = ret->row->node;
 	for (uint32_t i = 0; ret->row->part == PART_KEY && i <= ret->sub; i++)
 		if (!n->keys[i])

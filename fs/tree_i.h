@@ -32,6 +32,7 @@ struct row { /* a row of a table, or a directory that follows from the rows belo
 	uint8_t parent;
 	uint8_t child[64];
 	uint8_t children;
+	bool below_agent; /* stands for an agent, or for what belongs to one */
 	/* The id of the file names one text of it, so that a reader keeps the text that it looked up
 	 * while others already get the next one, and the kernel may cache either. */
 	bool versioned;
