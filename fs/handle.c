@@ -13,6 +13,7 @@
 #include "lib/mem.h"
 
 #define READ_MAX (1u << 20)
+#define OFF_MAX  ((uint64_t)INT64_MAX - READ_MAX) /* behind every end; above it pread(2) knows no offset */
 
 static const struct handle_ops *const ops_of[] = {
 	[FS_DIR] = &handle_text_ops,   [FS_RENDERED] = &handle_text_ops,
@@ -208,7 +209,8 @@ char *read_buffer(void)
 
 void handle_read(struct handle *h, struct fs_req *req, uint64_t off, size_t size, bool nonblock)
 {
-	h->ops->read(h, req, off, size < READ_MAX ? size : READ_MAX, nonblock);
+	h->ops->read(h, req, off < OFF_MAX ? off : OFF_MAX, size < READ_MAX ? size : READ_MAX,
+		     nonblock);
 }
 
 void handle_write(struct handle *h, struct fs_req *req, uint64_t off, const char *data, size_t len,
