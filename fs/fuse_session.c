@@ -130,6 +130,7 @@ static int open_session(struct fuse_front *f, struct err *e)
 	struct fuse_args args = FUSE_ARGS_INIT(1, argv);
 	int fd = dup(f->fd);
 	f->se = fuse_session_new(&args, &symbi_fuse_ops, sizeof symbi_fuse_ops, f);
+	fuse_opt_free_args(&args); /* parsing made a copy */
 	if (f->se && fuse_session_custom_io(f->se, &custom_io, fd) == 0)
 		return 0;
 	if (fd >= 0)

@@ -153,6 +153,8 @@ int worker_main(struct daemon *d)
 	if (open_all(&w, &e) < 0) {
 		log_err(LOG_LEVEL_ERROR, "daemon.start_failed", &e, NULL, NULL);
 		say(d, &e);
+		if (w.loop.wake.data) /* there is a loop */
+			close_all(&w);
 		return WORKER_FAILED;
 	}
 	on_signal(&w, &w.term, SIGTERM, on_term);

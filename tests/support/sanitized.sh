@@ -6,11 +6,12 @@ set -u
 reports=$(mktemp -d "${TMPDIR:-/tmp}/symbi-san.XXXXXX") || exit 1
 chmod 1777 "$reports" # a test's processes may be other users'
 trap 'rm -rf "$reports"' EXIT
-common="log_path=$reports/report exitcode=99 halt_on_error=1"
-export ASAN_OPTIONS="$common detect_leaks=1 abort_on_error=0 ${ASAN_OPTIONS:-}"
-export UBSAN_OPTIONS="$common print_stacktrace=1 ${UBSAN_OPTIONS:-}"
+common="exitcode=99 halt_on_error=1"
+ours="log_path=$reports/report" # one of these may run within another one
+export ASAN_OPTIONS="$common detect_leaks=1 abort_on_error=0 ${ASAN_OPTIONS:-} $ours"
+export UBSAN_OPTIONS="$common print_stacktrace=1 ${UBSAN_OPTIONS:-} $ours"
 # Tests fork engines to kill them; a forked one starts its threads anew.
-export TSAN_OPTIONS="$common second_deadlock_stack=1 die_after_fork=0 ${TSAN_OPTIONS:-}"
+export TSAN_OPTIONS="$common second_deadlock_stack=1 die_after_fork=0 ${TSAN_OPTIONS:-} $ours"
 "$@"
 status=$?
 shopt -s nullglob
