@@ -27,7 +27,16 @@ static size_t unsized_at(fs_id id)
 
 bool tree_unsized(const struct tree *t, fs_id id)
 {
-	return t->unsized[unsized_at(id)] == id;
+	return t->unsized[unsized_at(id)].id == id;
+}
+
+/* Who asked may be about to ask again. Who waited just now is opening the file: the kernel looks at it twice. */
+static bool is_hold_due(const struct tree *t, const struct place *p, const struct answer *a,
+			const struct actor *who)
+{
+	size_t at = unsized_at(place_id(p));
+	bool again = t->unsized[at].id == place_id(p) && clock_mono_ns() < t->unsized[at].until_ns;
+	return a->who.pid != who->pid && !again;
 }
 
 static void held_closed(uv_handle_t *timer)
@@ -41,12 +50,13 @@ static void stat_reply(struct tree *t, struct fs_req *req, const struct place *p
 	struct err e = {0};
 	int r = place_attr_short(t, p, &req->who, &req->attr, &e);
 	req->attr.size = a ? answer_size(t, a) : 0;
-	fs_id *unsized = &t->unsized[unsized_at(req->attr.id)];
+	size_t at = unsized_at(req->attr.id);
 	if (a && !answer_ready(a)) {
-		*unsized = req->attr.id;
+		t->unsized[at].id = req->attr.id;
+		t->unsized[at].until_ns = clock_mono_ns() + UNSIZED_NS;
 		req->attr.hold = FS_HOLD_NOT;
-	} else if (*unsized == req->attr.id) {
-		*unsized = 0;
+	} else if (t->unsized[at].id == req->attr.id) {
+		t->unsized[at].id = 0;
 	}
 	if (r < 0)
 		req_fail(req, r, &e);
@@ -114,8 +124,9 @@ void tree_stat(struct tree *t, struct fs_req *req, fs_id id, const char *name)
 	}
 	if (r == 0 && row_kind(p.row) == FS_CALL) {
 		struct answer *a = place_answer(t, &p, &req->who);
-		if (a && !answer_ready(a))
-			hold(t, req, &p, a, !name && handle_will_read(t, id, &req->who));
+		bool patient = a && !name && handle_will_read(t, id, &req->who);
+		if (a && !answer_ready(a) && (patient || is_hold_due(t, &p, a, &req->who)))
+			hold(t, req, &p, a, patient);
 		else
 			stat_reply(t, req, &p, a);
 		return;

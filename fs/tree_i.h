@@ -17,6 +17,7 @@
 #define ANSWER_BYTES_PER_UID (16u << 20) /* of answers that were texts at once */
 #define WALKERS              256
 #define UNSIZED              1024
+#define UNSIZED_NS           100000000u
 #define RENDER_MAX           (16u << 20)
 #define RENDER_CACHE         256
 #define RENDER_REUSE_NS      50000000u /* lookups of one process that follow each other see one text */
@@ -142,7 +143,10 @@ struct tree {
 	uint64_t agents_changes;    /* how often */
 	uint64_t changes;           /* grows with everything that may change a text */
 	struct rendering cache[RENDER_CACHE];
-	fs_id unsized[UNSIZED]; /* call files that were stated before their answer was there */
+	struct { /* call files that were stated before their answer was there, and until when nobody waits again */
+		fs_id id;
+		uint64_t until_ns;
+	} unsized[UNSIZED];
 	struct walker walkers[WALKERS];
 	unsigned next_walker;
 	struct index users;
