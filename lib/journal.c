@@ -30,23 +30,23 @@ void acks_add(struct acks *list, struct journal_ack *ack)
 	list->last = ack;
 }
 
-void journal_acked(struct journal *j, struct acks *list)
+bool journal_acked(struct journal *j, struct acks *list)
 {
 	if (!list->first)
-		return;
+		return false;
 	if (j->ready.first)
 		j->ready.last->next = list->first;
 	else
 		j->ready.first = list->first;
 	j->ready.last = list->last;
 	*list = (struct acks){0};
-	if (!j->acked_posted) {
-		j->acked_posted = true;
-		loop_post(j->loop, &j->acked);
-	}
+	bool post = !j->acked_posted;
+	j->acked_posted = true;
+	return post;
 }
 
-static void wake_writer(struct journal *j) /* mu held */
+/* Better without mu, which the writer takes first of all. */
+static void wake_writer(struct journal *j)
 {
 	atomic_store(&j->poked, true);
 	pthread_cond_signal(&j->work);
@@ -178,8 +178,6 @@ static int queue(struct journal *j, struct journal_record *rec, enum journal_cla
 		acks_add(&j->safe, ack);
 	}
 	j->want_sync = true;
-	if (!j->together)
-		wake_writer(j);
 	return 0;
 }
 
@@ -194,6 +192,8 @@ int journal_append(struct journal *j, struct journal_record *rec, enum journal_c
 	pthread_mutex_lock(&j->mu);
 	int r = queue(j, rec, c, ack, e);
 	pthread_mutex_unlock(&j->mu);
+	if (r == 0 && c == JOURNAL_SAFE && !j->together)
+		wake_writer(j);
 	if (r == 0)
 		metric_add(METRIC_JOURNAL_RECORDS, 1);
 	return r;

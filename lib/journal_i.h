@@ -64,8 +64,9 @@ struct journal {
 
 void journal_fatal(const char *what, int eno) __attribute__((noreturn));
 
-/* Move acks to the list of those that are called on the loop thread. mu held. */
-void journal_acked(struct journal *j, struct acks *list);
+/* Move acks to the list of those that are called on the loop thread. mu held. Returns whether j->acked has to be
+ * posted: without mu, or the loop thread wakes up only to wait for it. */
+bool journal_acked(struct journal *j, struct acks *list);
 void acks_add(struct acks *list, struct journal_ack *ack);
 
 void *journal_writer(void *arg);

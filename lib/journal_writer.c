@@ -106,7 +106,11 @@ static void commit(struct journal *j) /* mu held on entry and exit */
 		pthread_mutex_lock(&j->mu);
 		j->syncing = false;
 		j->synced_seq = upto;
-		journal_acked(j, &safe);
+		if (journal_acked(j, &safe)) {
+			pthread_mutex_unlock(&j->mu);
+			loop_post(j->loop, &j->acked);
+			pthread_mutex_lock(&j->mu);
+		}
 	}
 	pthread_cond_broadcast(&j->idle);
 	metric_observe_ns(METRIC_JOURNAL_COMMIT_SECONDS, clock_mono_ns() - begin);
