@@ -19,77 +19,14 @@
 
 /* ---- where it runs and what it is given ---- */
 
-/* native_execution.working_directory. The place that everybody has by default can be only one user's. */
-static const char *base_dir(const struct agent *a, char *own, size_t cap)
-{
-	static const char shared[] = "/tmp/symbiont-native";
-	const char *base = config_str(a->rt->config, "native_execution.working_directory");
-	if (geteuid() == 0 || strcmp(base, shared) != 0)
-		return base;
-	snprintf(own, cap, "%s-%u", shared, geteuid());
-	return own;
-}
-
-/* The agent's own directory, below that: its path and the directory opened. */
-static int own_dir(const struct agent *a, char *out, size_t cap, struct err *e)
-{
-	char own[64];
-	const char *base = base_dir(a, own, sizeof own);
-	char name[NAME_LEN_MAX + 16];
-	bool foreign = geteuid() == 0 && a->uid != 0;
-	snprintf(name, sizeof name, "%u-%s", a->uid, a->name);
-	snprintf(out, cap, "%s/%s", base, name);
-	return sandbox_workdir(base, name, foreign ? a->uid : (uid_t)-1,
-			       foreign ? a->gid : (gid_t)-1, e);
-}
-
-/* Its working directory: the spec's, else its own, opened in *ret_fd (the caller closes it). */
-static int make_cwd(const struct agent *a, const struct agent_spec *s, char *out, size_t cap,
-		    int *ret_fd, struct err *e)
-{
-	if (s->workdir) {
-		snprintf(out, cap, "%s", s->workdir);
-		return 0;
-	}
-	int fd = own_dir(a, out, cap, e);
-	if (fd < 0)
-		return fd;
-	*ret_fd = fd;
-	return 0;
-}
-
-/* Code that is too long for an argument, as a file in the agent's own directory: put in place whole, as what
- * runs still reads its predecessor. The directory is the agent's, who may have put anything there. */
-static int write_code(const struct agent *a, const struct agent_spec *s, char *path, size_t cap,
-		      struct err *e)
-{
-	char dir[4200], name[32];
-	autoclose int d = own_dir(a, dir, sizeof dir, e);
-	if (d < 0)
-		return d;
-	snprintf(name, sizeof name, "code%s", s->code_suffix);
-	snprintf(path, cap, "%s/%s", dir, name);
-	unlinkat(d, ".code.new", 0);
-	autoclose int fd = openat(d, ".code.new", O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
-				  0600);
-	size_t len = strlen(s->code), done = 0;
-	ssize_t n = 0;
-	while (fd >= 0 && done < len && (n = write(fd, s->code + done, len - done)) > 0)
-		done += (size_t)n;
-	bool foreign = geteuid() == 0 && a->uid != 0;
-	if (fd >= 0 && done == len && (!foreign || fchown(fd, a->uid, a->gid) == 0) &&
-	    renameat(d, ".code.new", d, name) == 0)
-		return 0;
-	int r = err_sys(e, ERR_SYS_IO, errno, "'%s' for the code of agent '%s'", path, a->name);
-	unlinkat(d, ".code.new", 0);
-	return r;
-}
-
 /* The owner's, so that a program may open its /dev/stdout; the directory above stays closed. */
 static int open_out(const struct agent *a, const char *path)
 {
+	uid_t uid;
+	gid_t gid;
 	int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
-	if (fd >= 0 && geteuid() == 0 && a->uid != 0 && fchown(fd, a->uid, a->gid) < 0)
+	run_ids(a, (enum sandbox_tier)a->tier, &uid, &gid);
+	if (fd >= 0 && uid != (uid_t)-1 && fchown(fd, uid, gid) < 0)
 		close(take_fd(&fd));
 	return fd;
 }
@@ -254,12 +191,14 @@ static int start(struct run *r, const struct agent_spec *s, const char *cwd, con
 	environment(r, s, cwd, vars, env);
 	memcpy(argv, s->argv, argc * sizeof *argv);
 	if (s->code_arg) {
-		int n = write_code(a, s, code, sizeof code, e);
+		int n = run_code(a, s, code, sizeof code, e);
 		if (n < 0)
 			return n;
 		argv[s->code_arg] = code;
 	}
-	bool foreign = geteuid() == 0 && a->uid != 0;
+	uid_t uid;
+	gid_t gid;
+	run_ids(a, s->tier, &uid, &gid);
 	struct sandbox_spec spec = {
 		.id = run_id(r),
 		.owner = a->name,
@@ -267,13 +206,15 @@ static int start(struct run *r, const struct agent_spec *s, const char *cwd, con
 		.envp = env,
 		.cwd = cwd,
 		.cwd_fd = fds[3] > 0 ? fds[3] : 0,
-		.allow = config_list(c, "native_execution.allowed_executables"),
+		.allow = s->tier == TIER_NONE
+				 ? config_list(c, "native_execution.allowed_executables")
+				 : NULL, /* the box says what is there */
 		.stdin_fd = fds[0],
 		.hold_fd = r->process ? a->live->stdin_fd : 0,
 		.stdout_fd = fds[1],
 		.stderr_fd = fds[2],
-		.uid = foreign ? a->uid : (uid_t)-1,
-		.gid = foreign ? a->gid : (gid_t)-1,
+		.uid = uid,
+		.gid = gid,
 		.limits = limits_of(r->rt, &l),
 		.enforce = limits_apply(r->rt),
 	};
@@ -293,7 +234,7 @@ int run_launch(struct run *r, struct err *e)
 	int fds[4] = {-1, -1, -1, -1};
 	int ret = s ? 0 : -EINVAL;
 	if (ret == 0)
-		ret = make_cwd(r->agent, s, cwd, sizeof cwd, &fds[3], e);
+		ret = run_cwd(r->agent, s, cwd, sizeof cwd, &fds[3], e);
 	if (ret == 0)
 		ret = open_streams(r, fds, e);
 	if (ret == 0)

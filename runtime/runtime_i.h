@@ -293,6 +293,15 @@ static inline uint64_t run_id(const struct run *r)
 	return (uint64_t)r->serial << 32 | r->number;
 }
 
+/* ---- launch_dir.c ---- */
+/* Whom a program of a runs as; (uid_t)-1: the daemon's own. */
+void run_ids(const struct agent *a, enum sandbox_tier tier, uid_t *uid, gid_t *gid);
+/* The working directory: the spec's, else one of its own, opened in *ret_fd (the caller closes it). */
+int run_cwd(const struct agent *a, const struct agent_spec *s, char *out, size_t cap, int *ret_fd,
+	    struct err *e);
+/* Write s->code to a file in the agent's own directory; its path. */
+int run_code(const struct agent *a, const struct agent_spec *s, char *path, size_t cap, struct err *e);
+
 /* ---- launch.c, process.c, health.c, recover.c ---- */
 extern const struct sandbox_events sandbox_events;
 int run_launch(struct run *r, struct err *e);

@@ -8,6 +8,7 @@
 #include <sys/wait.h>
 
 #include "lib/mem.h"
+#include "sandbox/box.h"
 #include "sandbox/proctree.h"
 
 #define CAP_FIRST 64
@@ -23,7 +24,7 @@ static int grow(struct jobs *t)
 {
 	struct jobs big = {.cap = t->cap ? t->cap * 2 : CAP_FIRST};
 	big.by_id = calloc(big.cap, sizeof(struct job *));
-	big.by_pid = calloc(big.cap, sizeof(struct job *));
+	big.by_pid = calloc(big.cap, sizeof(struct job_pid *));
 	if (!big.by_id || !big.by_pid) {
 		free(big.by_id);
 		free(big.by_pid);
@@ -33,8 +34,10 @@ static int grow(struct jobs *t)
 		for (struct job *j = t->by_id[i], *next; j; j = next) {
 			next = j->next_id;
 			jobs_add(&big, j);
-			if (j->child)
-				jobs_add_pid(&big, j);
+			if (j->child.pid)
+				jobs_add_pid(&big, j, &j->child, j->child.pid);
+			if (j->box.pid)
+				jobs_add_pid(&big, j, &j->box, j->box.pid);
 		}
 	free(t->by_id);
 	free(t->by_pid);
@@ -53,20 +56,20 @@ int jobs_add(struct jobs *t, struct job *j)
 	return 0;
 }
 
-void jobs_add_pid(struct jobs *t, struct job *j)
+void jobs_add_pid(struct jobs *t, struct job *j, struct job_pid *p, pid_t pid)
 {
-	struct job **at = &t->by_pid[slot(t, (uint64_t)j->child)];
-	j->next_pid = *at;
-	*at = j;
+	struct job_pid **at = &t->by_pid[slot(t, (uint64_t)pid)];
+	*p = (struct job_pid){.next = *at, .job = j, .pid = pid};
+	*at = p;
 }
 
-void jobs_drop_pid(struct jobs *t, struct job *j)
+void jobs_drop_pid(struct jobs *t, struct job_pid *p)
 {
-	struct job **at = &t->by_pid[slot(t, (uint64_t)j->child)];
-	while (*at != j)
-		at = &(*at)->next_pid;
-	*at = j->next_pid;
-	j->child = 0;
+	struct job_pid **at = &t->by_pid[slot(t, (uint64_t)p->pid)];
+	while (*at != p)
+		at = &(*at)->next;
+	*at = p->next;
+	p->pid = 0;
 }
 
 void jobs_free(struct jobs *t, struct job *j)
@@ -76,8 +79,10 @@ void jobs_free(struct jobs *t, struct job *j)
 		at = &(*at)->next_id;
 	*at = j->next_id;
 	t->n--;
-	if (j->child)
-		jobs_drop_pid(t, j);
+	if (j->child.pid)
+		jobs_drop_pid(t, &j->child);
+	if (j->box.pid)
+		jobs_drop_pid(t, &j->box);
 	free(j);
 }
 
@@ -98,12 +103,12 @@ struct job *job_by_id(const struct jobs *t, uint64_t id)
 	return j;
 }
 
-struct job *job_by_pid(const struct jobs *t, pid_t child)
+struct job_pid *job_by_pid(const struct jobs *t, pid_t pid)
 {
-	struct job *j = t->cap ? t->by_pid[slot(t, (uint64_t)child)] : NULL;
-	while (j && j->child != child)
-		j = j->next_pid;
-	return j;
+	struct job_pid *p = t->cap ? t->by_pid[slot(t, (uint64_t)pid)] : NULL;
+	while (p && p->pid != pid)
+		p = p->next;
+	return p;
 }
 
 struct job *jobs_each(const struct jobs *t, struct job *last)
@@ -120,25 +125,29 @@ struct job *jobs_each(const struct jobs *t, struct job *last)
 
 void job_kill(struct job *j)
 {
-	if (j->group) {
+	if (j->group)
 		cgroup_kill(j->group);
-	} else if (j->child) {
-		kill(j->child, SIGCONT); /* what it holds may have stopped it */
-		proctree_kill(j->child);
+	if (j->box.pid) {
+		kill(j->box.pid, SIGKILL); /* and with it all that is in it */
+	} else if (!j->group && j->child.pid) {
+		kill(j->child.pid, SIGCONT); /* what it holds may have stopped it */
+		proctree_kill(j->child.pid);
 	}
 }
 
 bool job_empty(const struct job *j)
 {
-	return j->group ? cgroup_empty(j->group) : !j->child;
+	return !j->box.pid && (j->group ? cgroup_empty(j->group) : !j->child.pid);
 }
 
 void job_freeze(struct job *j, bool frozen)
 {
 	if (j->group)
 		cgroup_freeze(j->group, frozen);
-	else if (j->child)
-		proctree_freeze(j->child, frozen);
+	else if (j->box.pid)
+		kill(j->box.pid, frozen ? BOX_STOP : BOX_CONT);
+	else if (j->child.pid)
+		proctree_freeze(j->child.pid, frozen);
 }
 
 static void add_usage(void *arg, pid_t pid)
@@ -156,8 +165,12 @@ void job_usage(const struct job *j, struct sandbox_usage *ret)
 		return;
 	if (j->group)
 		cgroup_each_pid(j->group, add_usage, &sum);
-	else if (j->child)
-		proctree_each(j->child, add_usage, &sum);
+	else if (j->child.pid)
+		proctree_each(j->child.pid, add_usage, &sum);
+	if (!j->group && j->box.pid) { /* its program is no keeper and counts itself; orphans are below pid 1 */
+		add_usage(&sum, j->child.pid);
+		proctree_each(j->box.pid, add_usage, &sum);
+	}
 	if (!ret->cpu_ns)
 		ret->cpu_ns = sum.cpu_ns;
 	if (!ret->memory_bytes) /* no cgroup, or one whose kernel counts in batches of more than this */

@@ -22,8 +22,14 @@ enum job_news { /* to be told, lowest first */
 	NEWS_LISTED = 1 << 5,
 };
 
+struct job_pid { /* a child of ours that belongs to a job */
+	struct job_pid *next;
+	struct job *job;
+	pid_t pid; /* 0: reaped, or none */
+};
+
 struct job {
-	struct job *next_id, *next_pid, *next_news, *next_ending;
+	struct job *next_id, *next_news, *next_ending;
 	uint64_t id;
 	enum job_state state;
 	unsigned news;
@@ -32,7 +38,8 @@ struct job {
 	bool acked;  /* to be freed once it is out of the queue */
 	int hold;    /* descriptor kept open for it; -1 none */
 	int early;   /* signal that came before it had a process; 0: none */
-	pid_t child; /* our child: its first process or keeper; 0: reaped */
+	struct job_pid child; /* its first process or keeper */
+	struct job_pid box;   /* pid 1 of its box */
 	pid_t pid;   /* first process; 0: none yet */
 	struct cgroup *group; /* owned; NULL: a keeper holds it */
 	struct sandbox_limits limits; /* as enforced */
@@ -43,17 +50,19 @@ struct job {
 };
 
 struct jobs {
-	struct job **by_id, **by_pid; /* cap chains each */
+	struct job **by_id; /* cap chains each */
+	struct job_pid **by_pid;
 	size_t cap, n;
 };
 
 int jobs_add(struct jobs *t, struct job *j); /* owned from now on; 0 or -ENOMEM */
-void jobs_add_pid(struct jobs *t, struct job *j); /* j->child is set; j was added */
-void jobs_drop_pid(struct jobs *t, struct job *j); /* j->child becomes 0 */
+/* p is j's child or box; j was added */
+void jobs_add_pid(struct jobs *t, struct job *j, struct job_pid *p, pid_t pid);
+void jobs_drop_pid(struct jobs *t, struct job_pid *p); /* its pid becomes 0 */
 void jobs_free(struct jobs *t, struct job *j); /* removes and frees */
 void jobs_done(struct jobs *t); /* frees all */
 struct job *job_by_id(const struct jobs *t, uint64_t id);
-struct job *job_by_pid(const struct jobs *t, pid_t child);
+struct job_pid *job_by_pid(const struct jobs *t, pid_t pid);
 /* The next in no order; NULL begins and ends. The table may not change meanwhile. */
 struct job *jobs_each(const struct jobs *t, struct job *last);
 

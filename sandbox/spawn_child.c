@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "lib/mem.h"
+#include "sandbox/box.h"
 
 #define STACK_SIZE (256u << 10)
 #define OOM_ADD    500  /* agents fall before the daemon and the rest of the machine */
@@ -29,6 +30,7 @@
 struct start {
 	const struct spawn_start *s;
 	pid_t parent;
+	pid_t pid; /* in a box: of the program */
 	int eno; /* of the step that failed */
 	const char *step;
 };
@@ -104,36 +106,80 @@ static int fail(struct start *st, const char *step)
 	return 127;
 }
 
+/* What is done by names of the machine, and so before a box is entered. NULL, or the step that failed. */
+static const char *place(const struct spawn_start *s)
+{
+	int r = s->group ? cgroup_join(s->group) : 0;
+	if (r < 0) {
+		errno = -r;
+		return "its cgroup cannot be joined";
+	}
+	raise_oom_score();
+	return NULL;
+}
+
+/* In a box by its path: a descriptor of a directory outside would lead out. */
+static bool enter_directory(const struct spawn_start *s)
+{
+	return (s->cwd_fd >= 0 && !s->box ? fchdir(s->cwd_fd) : chdir(s->cwd)) == 0;
+}
+
 /* What it returns is the exit status. */
-static int child(void *arg)
+static int run(void *arg)
 {
 	struct start *st = arg;
 	const struct spawn_start *s = st->s;
 	sigset_t none;
-	int r = s->group ? cgroup_join(s->group) : 0;
-	if (r < 0) {
-		errno = -r;
-		return fail(st, "its cgroup cannot be joined");
-	}
 	setsid();
-	raise_oom_score();
 	for (int i = 0; i < 3; i++)
 		if (dup2(s->stdio[i], i) < 0)
 			return fail(st, "its standard streams");
 	apply_rlimits(s);
 	umask(077);
+	if (s->box)
+		box_drop_bounds();
 	if (!take_ids(s))
 		return fail(st, "its user and group");
-	if (s->cwd_fd >= 0 ? fchdir(s->cwd_fd) < 0 : chdir(s->cwd) < 0)
+	if (!enter_directory(s))
 		return fail(st, "its working directory");
 	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+	const char *step = s->box ? box_drop(s) : NULL;
+	if (step)
+		return fail(st, step);
 	prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0); /* after the ids: changing them clears it */
-	if (getppid() != st->parent)
+	if (getppid() != (s->box ? 0 : st->parent)) /* a parent outside of its pid namespace is 0 */
 		return 127;
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
+	if (s->box && !box_filter_apply())
+		return fail(st, "its filter of system calls");
 	execve(s->program, s->argv, s->envp);
 	return fail(st, NULL);
+}
+
+static int child(void *arg)
+{
+	struct start *st = arg;
+	const char *step = place(st->s);
+	return step ? fail(st, step) : run(arg);
+}
+
+/* Enters the box and has the program started there, as a child of our parent. */
+static int child_for_box(void *arg)
+{
+	_Alignas(16) static char stack[STACK_SIZE];
+	struct start *st = arg;
+	const char *step = place(st->s);
+	if (step)
+		return fail(st, step);
+	if (!box_enter(st->s->box))
+		return fail(st, "its sandbox cannot be entered");
+	pid_t pid = clone(run, stack + sizeof stack, CLONE_VM | CLONE_VFORK | CLONE_PARENT | SIGCHLD,
+			  st);
+	if (pid < 0)
+		return fail(st, "no process in its sandbox");
+	st->pid = pid;
+	return 0;
 }
 
 /* ---- in the parent ---- */
@@ -144,6 +190,11 @@ static int explain(const struct start *st, struct err *e)
 	if (st->step)
 		return err_sys(e, ERR_SPAWN_FAILED, st->eno, "'%s' could not be started: %s",
 			       s->program, st->step);
+	if (st->eno == ENOENT && s->box)
+		return err_sys(e, ERR_SPAWN_FAILED, ENOENT,
+			       "'%s' is not seen in its sandbox, or its interpreter is not: /usr, "
+			       "/opt and its working directory are",
+			       s->program);
 	/* The file is there: it is the interpreter in its first line, or its loader, that is not. */
 	if (st->eno == ENOENT && access(s->program, F_OK) == 0)
 		return err_sys(e, ERR_SPAWN_FAILED, st->eno,
@@ -157,11 +208,17 @@ pid_t spawn_child(const struct spawn_start *s, struct err *e)
 {
 	_Alignas(16) static char stack[STACK_SIZE];
 	struct start st = {.s = s, .parent = getpid()};
-	pid_t pid = clone(child, stack + sizeof stack, CLONE_VM | CLONE_VFORK | SIGCHLD, &st);
+	pid_t pid = clone(s->box ? child_for_box : child, stack + sizeof stack, CLONE_VM | CLONE_VFORK | SIGCHLD, &st);
 	if (pid < 0)
 		return err_sys(e, ERR_SPAWN_FAILED, errno, "no process for '%s'", s->program);
+	if (s->box) { /* the one that entered it has ended already */
+		waitpid(pid, NULL, 0);
+		pid = st.pid;
+		prctl(PR_SET_DUMPABLE, 1, 0, 0, 0); /* a change of ids in our memory took it away */
+	}
 	if (!st.eno)
 		return pid;
-	waitpid(pid, NULL, 0);
+	if (pid > 0)
+		waitpid(pid, NULL, 0);
 	return explain(&st, e);
 }

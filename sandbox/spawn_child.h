@@ -5,6 +5,8 @@
 #include "sandbox/cgroup.h"
 #include "sandbox/spawn_msg.h"
 
+struct box;
+
 struct spawn_start { /* everything borrowed */
 	const char *program, *cwd;
 	char **argv, **envp;
@@ -15,6 +17,7 @@ struct spawn_start { /* everything borrowed */
 	uint32_t nproc;     /* no cgroup counts its processes: RLIMIT_NPROC; 0: none */
 	int64_t uid, gid;   /* -1: unchanged */
 	const struct cgroup *group; /* NULL: none */
+	const struct box *box;      /* to run in; NULL: none */
 };
 
 /* Once, before the first start: this process blocks every signal and handles none, so that a child needs no

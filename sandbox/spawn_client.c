@@ -289,7 +289,8 @@ int sandbox_start(struct spawn_client *c, enum sandbox_tier tier, const struct s
 	struct spawn_req q = {.op = SPAWN_START,
 			      .id = s->id,
 			      .limits = s->limits,
-			      .flags = s->enforce ? SPAWN_ENFORCE : 0,
+			      .flags = (s->enforce ? SPAWN_ENFORCE : 0u) |
+				       (tier == TIER_1 ? SPAWN_BOX : 0u),
 			      .uid = s->uid == (uid_t)-1 ? -1 : (int64_t)s->uid,
 			      .gid = s->gid == (gid_t)-1 ? -1 : (int64_t)s->gid};
 	q.argc = add_strings(&text, s->argv);

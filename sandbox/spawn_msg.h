@@ -40,6 +40,7 @@ enum spawn_flag { /* the first SPAWN_FDS say which descriptors come along, in th
 	SPAWN_CWD = 1 << 4,
 	SPAWN_HOLD = 1 << 5,
 	SPAWN_ENFORCE = 1 << 6,
+	SPAWN_BOX = 1 << 7, /* tier 1: in a box */
 };
 #define SPAWN_FDS 6
 

@@ -23,7 +23,7 @@
 #define TICK_MAX_MS   50          /* between two rounds of ending what does not end */
 #define ENDING_MAX_NS 10000000000 /* then its end is told though something is stuck in the kernel */
 
-static uint64_t now_ns(void)
+uint64_t server_now_ns(void)
 {
 	struct timespec t;
 	clock_gettime(CLOCK_MONOTONIC, &t);
@@ -32,7 +32,7 @@ static uint64_t now_ns(void)
 
 /* ---- news: what the other side has not been told yet ---- */
 
-static void queue(struct server *s, struct job *j, unsigned news)
+void server_queue(struct server *s, struct job *j, unsigned news)
 {
 	j->news |= news;
 	if (j->queued)
@@ -109,12 +109,12 @@ static void tell_all(struct server *s, uint64_t token)
 	}
 	s->news_end = &s->news;
 	s->listing.id = s->listed.id = token;
-	queue(s, &s->listing, NEWS_LISTING);
+	server_queue(s, &s->listing, NEWS_LISTING);
 	for (struct job *j = NULL; (j = jobs_each(&s->jobs, j));)
 		if (j->state == JOB_OVER || j->pid)
-			queue(s, j, j->state == JOB_OVER ? NEWS_ENDED : NEWS_STARTED);
-	queue(s, &s->caps_told, NEWS_CAPS); /* it may have been asked for and was dropped above */
-	queue(s, &s->listed, NEWS_LISTED);
+			server_queue(s, j, j->state == JOB_OVER ? NEWS_ENDED : NEWS_STARTED);
+	server_queue(s, &s->caps_told, NEWS_CAPS); /* it may have been asked for and was dropped above */
+	server_queue(s, &s->listed, NEWS_LISTED);
 }
 
 /* ---- the end of a job ---- */
@@ -131,16 +131,16 @@ static void over(struct server *s, struct job *j)
 	job_judge(j);
 	cgroup_put(take_ptr(j->group));
 	j->state = JOB_OVER;
-	queue(s, j, NEWS_ENDED);
+	server_queue(s, j, NEWS_ENDED);
 }
 
-static void never_ran(struct server *s, struct job *j, const struct err *e)
+void server_never_ran(struct server *s, struct job *j, const struct err *e)
 {
 	release(j);
 	cgroup_put(take_ptr(j->group));
 	j->result = (struct sandbox_result){.end = END_START_FAILED, .err = *e};
 	j->state = JOB_OVER;
-	queue(s, j, NEWS_ENDED);
+	server_queue(s, j, NEWS_ENDED);
 }
 
 /* Its first process ended: so must the rest. */
@@ -150,7 +150,7 @@ static void ending(struct server *s, struct job *j, int status, const struct rus
 		return;
 	j->status = status;
 	j->used = *used;
-	j->ended_ns = now_ns();
+	j->ended_ns = server_now_ns();
 	j->state = JOB_ENDING;
 	if (job_empty(j)) {
 		over(s, j);
@@ -165,14 +165,14 @@ static void ending(struct server *s, struct job *j, int status, const struct rus
 /* Too late to wait any longer. */
 static void give_up(struct server *s, struct job *j)
 {
-	if (j->child)
-		kill(j->child, SIGKILL); /* a keeper; what it held becomes ours, as strays */
-	s->strays |= !j->group;
+	if (j->child.pid)
+		kill(j->child.pid, SIGKILL); /* a keeper; what it held becomes ours, as strays */
+	s->strays |= !j->group && !j->box.pid;
 }
 
 static void end_round(struct server *s)
 {
-	uint64_t now = now_ns();
+	uint64_t now = server_now_ns();
 	for (struct job **at = &s->ending; *at;) {
 		struct job *j = *at;
 		bool late = now - j->ended_ns > ENDING_MAX_NS;
@@ -231,12 +231,12 @@ static void read_reports(struct server *s)
 			ending(s, j, r.status, &r.used);
 		} else if (r.pid > 0) {
 			j->pid = r.pid;
-			queue(s, j, NEWS_STARTED);
+			server_queue(s, j, NEWS_STARTED);
 			send_signal(j, j->early);
 			if (j->killed)
 				job_kill(j);
 		} else {
-			never_ran(s, j, &r.err);
+			server_never_ran(s, j, &r.err);
 		}
 	}
 }
@@ -250,15 +250,18 @@ static void reap(struct server *s)
 	while (read(s->signals, si, sizeof si) == sizeof si)
 		;
 	while ((pid = wait4(-1, &status, WNOHANG, &used)) > 0) {
-		struct job *j = job_by_pid(&s->jobs, pid);
-		if (!j) {
+		struct job_pid *p = job_by_pid(&s->jobs, pid);
+		if (!p) {
 			s->strays |= s->keepers;
 			continue;
 		}
-		jobs_drop_pid(&s->jobs, j);
+		struct job *j = p->job;
+		jobs_drop_pid(&s->jobs, p);
+		if (p == &j->box) /* what was in it is dead; its program is reaped by itself */
+			continue;
 		if (s->keepers)
 			read_reports(s); /* what it said before it went */
-		s->strays |= s->keepers && j->state == JOB_RUNNING;
+		s->strays |= s->keepers && !j->box.pid && j->state == JOB_RUNNING;
 		if (j->state == JOB_ENDING) /* a keeper's: with what it reaped since its report */
 			j->used = used;
 		ending(s, j, status, &used);
@@ -266,89 +269,6 @@ static void reap(struct server *s)
 }
 
 /* ---- requests ---- */
-
-static bool read_text(const struct spawn_req *q, int fd, char *text)
-{
-	size_t have = 0;
-	while (have < q->text_len) {
-		ssize_t n = pread(fd, text + have, q->text_len - have, (off_t)have);
-		if (n <= 0)
-			return false;
-		have += (size_t)n;
-	}
-	return true;
-}
-
-static void launch(struct server *s, struct job *j, struct spawn_start *st)
-{
-	const struct sandbox_limits none = {0};
-	struct err e = {0};
-	uid_t uid = st->uid >= 0 ? (uid_t)st->uid : geteuid();
-	int disk = st->cwd_fd >= 0 ? st->cwd_fd : open(st->cwd, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	int r = cgroup_get(s->base, st->enforce ? &st->limits : &none, disk, &j->group, &e);
-	st->group = j->group;
-	st->memory_by_as = !s->caps.memory;
-	if (st->enforce && st->limits.pids && !s->caps.pids && uid != 0)
-		st->nproc = proctree_count_uid(uid) + st->limits.pids;
-	if (st->enforce)
-		j->limits = st->limits;
-	if (disk >= 0 && disk != st->cwd_fd)
-		close(disk);
-	if (r == 0 && j->group) {
-		r = j->child = j->pid = spawn_child(st, &e);
-	} else if (r == 0) {
-		r = j->child = keeper_start(st, j->id, s->reports[1], s->mark, &e);
-	}
-	if (r < 0) {
-		j->child = j->pid = 0;
-		never_ran(s, j, &e);
-		return;
-	}
-	jobs_add_pid(&s->jobs, j);
-	if (j->pid)
-		queue(s, j, NEWS_STARTED);
-}
-
-static void start(struct server *s, const struct spawn_req *q, char *text, const int *fds)
-{
-	const struct err bad = {ERR_SPAWN_FAILED, EBADMSG, 0, "the start request cannot be read"};
-	struct spawn_start st = {.stdio = {s->null, s->null, s->null}, .cwd_fd = -1};
-	int text_fd = -1, hold = -1, *to[SPAWN_FDS] = {&text_fd,     &st.stdio[0], &st.stdio[1],
-						       &st.stdio[2], &st.cwd_fd,   &hold};
-	struct job *j = job_by_id(&s->jobs, q->id);
-	if (j) { /* asked for already: say how it is */
-		queue(s, j, j->state == JOB_OVER ? NEWS_ENDED : j->pid ? NEWS_STARTED : 0);
-		return;
-	}
-	for (unsigned i = 0; i < SPAWN_FDS; i++)
-		if (q->flags & 1u << i)
-			*to[i] = *fds++;
-	autofree char *own = text_fd >= 0 ? malloc(q->text_len + 1) : NULL;
-	autofree char **strings = calloc((size_t)q->argc + q->envc + 4, sizeof *strings);
-	j = calloc(1, sizeof *j);
-	if (!j || !strings || (text_fd >= 0 && !own))
-		abort(); /* the parent starts another spawner and everything anew */
-	*j = (struct job){.id = q->id, .started_ns = now_ns(), .hold = -1};
-	if (jobs_add(&s->jobs, j) < 0)
-		abort();
-	if ((own && !read_text(q, text_fd, own)) ||
-	    spawn_text_split(own ? own : text, q->text_len, q->argc, q->envc, strings) < 0) {
-		never_ran(s, j, &bad);
-		return;
-	}
-	st.program = strings[0];
-	st.cwd = strings[1];
-	st.argv = strings + 2;
-	st.envp = strings + 2 + q->argc + 1;
-	st.limits = q->limits;
-	st.enforce = q->flags & SPAWN_ENFORCE;
-	st.uid = q->uid;
-	st.gid = q->gid;
-	launch(s, j, &st);
-	if (hold >= 0 &&
-	    j->state == JOB_RUNNING) /* behind the fork: a keeper must not have it too */
-		j->hold = fcntl(hold, F_DUPFD_CLOEXEC, 3);
-}
 
 static void serve_running(struct server *s, struct job *j, const struct spawn_req *q)
 {
@@ -359,7 +279,7 @@ static void serve_running(struct server *s, struct job *j, const struct spawn_re
 	if (q->op == SPAWN_RELEASE)
 		release(j);
 	if (q->op == SPAWN_MEASURE)
-		queue(s, j, NEWS_MEASURED);
+		server_queue(s, j, NEWS_MEASURED);
 	if (q->op == SPAWN_LIMITS) {
 		j->limits = q->limits;
 		if (j->group)
@@ -374,11 +294,11 @@ static void serve_running(struct server *s, struct job *j, const struct spawn_re
 static void serve(struct server *s, const struct spawn_req *q, char *text, const int *fds)
 {
 	if (q->op == SPAWN_START)
-		return start(s, q, text, fds);
+		return server_start(s, q, text, fds);
 	if (q->op == SPAWN_LIST)
 		return tell_all(s, q->id);
 	if (q->op == SPAWN_CAPS)
-		return queue(s, &s->caps_told, NEWS_CAPS);
+		return server_queue(s, &s->caps_told, NEWS_CAPS);
 	struct job *j = job_by_id(&s->jobs, q->id);
 	if (j && j->state == JOB_RUNNING)
 		serve_running(s, j, q);
@@ -472,9 +392,9 @@ void server_run(struct server *s)
 /* End everything, within ENDING_MAX_NS at most. */
 void server_close(struct server *s)
 {
-	uint64_t until = now_ns() + ENDING_MAX_NS;
+	uint64_t until = server_now_ns() + ENDING_MAX_NS;
 	epoll_ctl(s->epoll, EPOLL_CTL_DEL, s->sock, NULL);
-	for (bool any = true; any && now_ns() < until;) {
+	for (bool any = true; any && server_now_ns() < until;) {
 		any = s->ending || s->strays;
 		for (struct job *j = NULL; (j = jobs_each(&s->jobs, j));)
 			if (j->state == JOB_RUNNING) {

@@ -29,3 +29,13 @@ struct server {
 int server_open(struct server *s, int sock, const char *group_name, uint32_t mark, struct err *e);
 void server_run(struct server *s);   /* until the other side is gone */
 void server_close(struct server *s); /* ends everything that was started */
+
+/* ---- between spawn_server.c and spawn_launch.c ---- */
+
+uint64_t server_now_ns(void);
+/* Tell the other side of j when the socket takes it. */
+void server_queue(struct server *s, struct job *j, unsigned news);
+/* j is over before it ran. */
+void server_never_ran(struct server *s, struct job *j, const struct err *e);
+/* Serve a SPAWN_START that spawn_req_check has passed; fds are those that came along, closed by the caller. */
+void server_start(struct server *s, const struct spawn_req *q, char *text, const int *fds);

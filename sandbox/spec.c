@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "lib/mem.h"
+#include "sandbox/box.h"
 
 #define SYSTEM_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -44,7 +45,14 @@ static const struct sandbox_driver native = {
 	.doc = "no wall: allow-list, limits, working directory, clean environment",
 	.available = native_available,
 };
-const struct sandbox_driver *const sandbox_drivers[] = {&native, NULL};
+
+static const struct sandbox_driver proc = {
+	.name = "proc",
+	.tier = TIER_1,
+	.doc = "namespaces, a root of its own, seccomp, Landlock, no network, never root",
+	.available = box_available,
+};
+const struct sandbox_driver *const sandbox_drivers[] = {&native, &proc, NULL};
 
 int sandbox_driver_find(enum sandbox_tier tier, const char *name, const struct sandbox_driver **ret,
 			struct err *e)
@@ -141,6 +149,10 @@ int sandbox_spec_check(enum sandbox_tier tier, const struct sandbox_spec *s, cha
 	    (s->gid == (gid_t)-1)) /* half a change keeps the daemon's rights */
 		return err_set(e, ERR_SEC_VIOLATION,
 			       "user and group of a program are changed together");
+	bool root = geteuid() == 0;
+	if (tier != TIER_NONE && (s->uid == (uid_t)-1 || s->uid == 0) == root)
+		return err_set(e, ERR_SEC_VIOLATION,
+			       "a program in a sandbox has a uid of its own, and never root's");
 	char full[PATH_MAX];
 	const char *name = s->argv[0];
 	if (*name != '/' && strchr(name, '/')) { /* as exec would take it, from its directory */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* test_launch.c - what a spec's program is started with: its code, its interpreter, its variables, and what the
  * settings stand in for. */
+#include "sandbox/spec.h"
 #include "tests/support/engine.h"
 
 static int setup(void **state)
@@ -86,6 +87,39 @@ static bool has_failed_for_good(void *arg)
 	       strstr(engine_file(t, "r", AGENT_LOG), "not restarted");
 }
 
+static void in_a_sandbox_it_is_nobody_else_and_sees_nobody_else(void **state)
+{
+	struct engine *t = *state;
+	struct err e = {0};
+	char out[4096], want[64];
+	if (sandbox_tier_available(TIER_1, &e) < 0) {
+		printf("skipped: %s\n", e.msg);
+		skip();
+	}
+	engine_set(t, "native_execution.allowed_executables", "true"); /* is for tier None alone */
+	put(t, "b.yaml", "tier: Tier1\ncommand: [sh, -c, 'cat; echo kept > file; id -u; id -un; ls /home /root "
+			 "2>/dev/null; echo again >>/dev/stdout; ls -d file; echo $HOME | cut -c1-5']\n");
+	for (int i = 0; i < 2; i++) {
+		if (engine_run(t, "b", "in\n", out, sizeof out, &e) < 0)
+			fail_msg("%s", e.msg);
+		snprintf(want, sizeof want, "in\n%u\nagent\nagain\nfile\n/tmp/\n",
+			 geteuid() == 0 ? 0x70000000u + (unsigned)agent_serial(engine_agent(t, "b")) : geteuid());
+		assert_string_equal(out, want);
+	}
+	autobuf struct buf b;
+	buf_init(&b, 1 << 20);
+	buf_printf(&b, "tier: Tier1\nruntime: sh\ncode: |\n");
+	for (int k = 0; k < 4000; k++)
+		buf_printf(&b, "  : a line of a program that is longer than an argument\n");
+	buf_printf(&b, "  cat; exit 3\n");
+	put(t, "l.yaml", b.data);
+	assert_int_equal(engine_run(t, "l", "in\n", out, sizeof out, &e), -EIO);
+	assert_string_equal(out, "in\n");
+	put(t, "w.yaml", "tier: Tier1\nworkdir: /etc\ncommand: [cat]\n");
+	assert_true(engine_run(t, "w", "", out, sizeof out, &e) < 0);
+	assert_non_null(strstr(e.msg, "working directory"));
+}
+
 static void restarts_that_a_spec_leaves_out_are_the_settings(void **state)
 {
 	struct engine *t = *state;
@@ -145,6 +179,7 @@ int main(void)
 		T(the_specs_variables_come_before_the_daemons),
 		T(output_at_its_limit_is_the_reason_also_of_who_ignores_the_signal),
 		T(what_is_enforced_is_what_the_spawner_found),
+		T(in_a_sandbox_it_is_nobody_else_and_sees_nobody_else),
 		T(restarts_that_a_spec_leaves_out_are_the_settings),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -22,6 +22,7 @@
 #include "tests/support/check.h"
 #include "tests/support/tempdir.h"
 
+#define BOXED_UID 64322 /* of nobody on this machine */
 #define GIVE_UP_S 60 /* a wait that takes this long is a failure, not a slow machine */
 
 struct heard { /* what was told about one id */
@@ -139,6 +140,7 @@ static inline void spawned_open(struct spawned *s)
 	snprintf(s->err, sizeof s->err, "%s/err", s->dir);
 	assert_int_equal(mkdir(s->state, 0711), 0);
 	assert_int_equal(mkdir(s->work, 0777), 0);
+	chmod(s->work, 0777);
 	assert_int_equal(loop_init(&s->loop, &e), 0);
 	uv_timer_init(&s->loop.uv, &s->timer);
 	spawned_run_spawner(s);
@@ -211,6 +213,8 @@ static inline void shell_spec(struct spawned *s, struct shell_spec *sh, const ch
 					 .uid = (uid_t)-1,
 					 .gid = (gid_t)-1,
 					 .enforce = true};
+	if (s->driver && s->driver->tier != TIER_NONE && geteuid() == 0)
+		sh->spec.uid = sh->spec.gid = BOXED_UID; /* never root */
 }
 
 /* Start with new files for output; the id. */
@@ -220,6 +224,9 @@ static inline uint64_t spawned_start(struct spawned *s, struct sandbox_spec *spe
 	int out = open(s->out, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0600);
 	int err = open(s->err, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0600);
 	if (out < 0 || err < 0)
+		fail_msg("output: %s", strerror(errno));
+	if (spec->uid != (uid_t)-1 && (fchown(out, spec->uid, spec->gid) < 0 ||
+				       fchown(err, spec->uid, spec->gid) < 0))
 		fail_msg("output: %s", strerror(errno));
 	if (spec->stdout_fd < 0)
 		spec->stdout_fd = out;

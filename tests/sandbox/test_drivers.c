@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* test_drivers.c - what every driver must do alike: the same cases run over each that the registry holds. A
  * driver that cannot run here is named with its reason. */
+#include "tests/sandbox/places.h"
 #include "tests/sandbox/spawned.h"
 
 static struct spawned s;
@@ -226,7 +227,7 @@ static void all_ends_with_the_daemon(void **state)
 	assert_int_equal(running(s.work), 0);
 }
 
-int main(void)
+static int tests_of(const char *place)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(exit_codes_and_signals),
@@ -255,8 +256,13 @@ int main(void)
 			       sandbox_tier_name(driver->tier), e.msg);
 			continue;
 		}
-		snprintf(name, sizeof name, "driver %s", driver->name);
+		snprintf(name, sizeof name, "driver %s, %s", driver->name, place);
 		failed += cmocka_run_group_tests_name(name, tests, setup, teardown);
 	}
-	return failed ? 1 : 0;
+	return failed;
+}
+
+int main(void)
+{
+	return places_run(tests_of);
 }

@@ -13,10 +13,10 @@ static struct job *add(struct jobs *t, uint64_t id, pid_t child)
 {
 	struct job *j = calloc(1, sizeof *j);
 	assert_non_null(j);
-	*j = (struct job){.id = id, .child = child};
+	*j = (struct job){.id = id};
 	assert_int_equal(jobs_add(t, j), 0);
 	if (child)
-		jobs_add_pid(t, j);
+		jobs_add_pid(t, j, &j->child, child);
 	return j;
 }
 
@@ -40,7 +40,8 @@ static void thousands_are_found_by_both_keys(void **state)
 	for (uint64_t i = 1; i <= MANY; i++) {
 		struct job *j = job_by_id(&t, i << 32 | 7);
 		assert_non_null(j);
-		assert_ptr_equal(job_by_pid(&t, (pid_t)(i * 3)), j);
+		assert_ptr_equal(job_by_pid(&t, (pid_t)(i * 3)), &j->child);
+		assert_ptr_equal(j->child.job, j);
 	}
 	assert_null(job_by_id(&t, 7));
 	assert_null(job_by_pid(&t, 1));
@@ -70,7 +71,7 @@ static void removed_ones_are_gone_and_others_stay(void **state)
 	for (uint64_t i = 1; i <= MANY; i += 2) {
 		struct job *j = job_by_id(&t, i);
 		if (i % 3)
-			jobs_drop_pid(&t, j);
+			jobs_drop_pid(&t, &j->child);
 		jobs_free(&t, j);
 	}
 	for (uint64_t i = 1; i <= MANY; i++) {

@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: MIT */
+/* box_view.c - the file system of a box: an empty root, in it the system's programs read-only, a few files of /etc,
+ * the working directory, and its own /proc, /dev and /tmp. What is not named here is not there. L1. */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "lib/mem.h"
+#include "sandbox/box_i.h"
+
+#define READ_ONLY (MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV)
+#define TEMPORARY "mode=1777,size=64m,nr_inodes=16384"
+
+/* Seen as they are, where they are. None may hold what is secret from some users of the machine. */
+static const char *const seen[] = {
+	"usr", "bin", "sbin", "lib", "lib32", "lib64", "libx32", "opt",
+	"etc/alternatives", "etc/ld.so.cache", "etc/localtime", "etc/ssl/certs", "etc/ssl/openssl.cnf",
+};
+static const char *const devices[] = {"null", "zero", "full", "random", "urandom"};
+
+/* ---- pieces; the working directory is the new root ---- */
+
+/* Make the directories that path (relative) needs, the last component included when `all`. */
+static bool make_path(const char *path, bool all)
+{
+	char copy[PATH_MAX];
+	snprintf(copy, sizeof copy, "%s", path);
+	for (char *p = copy; (p = strchr(p + 1, '/'));) {
+		*p = 0;
+		if (mkdir(copy, 0755) < 0 && errno != EEXIST)
+			return false;
+		*p = '/';
+	}
+	return !all || mkdir(copy, 0755) == 0 || errno == EEXIST;
+}
+
+/* Mount the tree at path at to. */
+static bool attach(int tree, const char *to, uint64_t attributes, unsigned deep)
+{
+	struct mount_attr a = {.attr_set = attributes};
+	return mount_setattr(tree, "", AT_EMPTY_PATH | deep, &a, sizeof a) == 0 &&
+	       move_mount(tree, "", AT_FDCWD, to, MOVE_MOUNT_F_EMPTY_PATH) == 0;
+}
+
+static bool show(const char *path)
+{
+	char host[PATH_MAX], target[PATH_MAX];
+	struct stat st;
+	snprintf(host, sizeof host, "/%s", path);
+	if (lstat(host, &st) < 0)
+		return errno == ENOENT || errno == ENOTDIR;
+	if (!make_path(path, false))
+		return false;
+	if (S_ISLNK(st.st_mode)) {
+		ssize_t n = readlink(host, target, sizeof target - 1);
+		target[n > 0 ? n : 0] = 0;
+		return n > 0 && symlink(target, path) == 0;
+	}
+	autoclose int tree = open_tree(AT_FDCWD, host, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE);
+	if (tree < 0 || (S_ISDIR(st.st_mode) ? mkdir(path, 0755) : mknod(path, S_IFREG | 0444, 0)) < 0)
+		return false;
+	return attach(tree, path, READ_ONLY, AT_RECURSIVE);
+}
+
+static bool put(const char *path, const char *text)
+{
+	autoclose int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0444);
+	return fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text);
+}
+
+/* Its own /etc: whoever else is on the machine is none of its business. */
+static bool make_etc(const struct spawn_start *s)
+{
+	char text[PATH_MAX + 128];
+	unsigned uid = s->uid >= 0 ? (unsigned)s->uid : geteuid();
+	unsigned gid = s->gid >= 0 ? (unsigned)s->gid : getegid();
+	snprintf(text, sizeof text, "agent:x:%u:%u::%s:/bin/sh\nnobody:x:65534:65534::/:/bin/false\n",
+		 uid, gid, s->cwd ? s->cwd : "/");
+	if (!make_path("etc", true) || !put("etc/passwd", text))
+		return false;
+	snprintf(text, sizeof text, "agent:x:%u:\nnogroup:x:65534:\n", gid);
+	return put("etc/group", text) && put("etc/hosts", "127.0.0.1 localhost symbi\n") &&
+	       put("etc/nsswitch.conf", "passwd: files\ngroup: files\nhosts: files dns\n") &&
+	       put("etc/hostname", "symbi\n");
+}
+
+static bool make_dev(void)
+{
+	char host[32];
+	if (mkdir("dev", 0755) < 0)
+		return false;
+	for (size_t i = 0; i < ARRAY_LEN(devices); i++) {
+		snprintf(host, sizeof host, "/dev/%s", devices[i]);
+		autoclose int tree = open_tree(AT_FDCWD, host, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+		if (tree < 0 || mknod(host + 1, S_IFREG | 0444, 0) < 0 ||
+		    !attach(tree, host + 1, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC, 0))
+			return false;
+	}
+	return symlink("/proc/self/fd", "dev/fd") == 0 &&
+	       symlink("/proc/self/fd/0", "dev/stdin") == 0 &&
+	       symlink("/proc/self/fd/1", "dev/stdout") == 0 &&
+	       symlink("/proc/self/fd/2", "dev/stderr") == 0 && mkdir("dev/shm", 0755) == 0 &&
+	       mount("shm", "dev/shm", "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, TEMPORARY) == 0;
+}
+
+static bool make_temporary(void)
+{
+	return mkdir("tmp", 0755) == 0 && mkdir("var", 0755) == 0 && mkdir("run", 0755) == 0 &&
+	       symlink("/tmp", "var/tmp") == 0 &&
+	       mount("tmp", "tmp", "tmpfs", MS_NOSUID | MS_NODEV, TEMPORARY) == 0;
+}
+
+/* A working directory in place of the system, or of what the kernel shows, would be no working directory. */
+static bool place_ok(const char *cwd)
+{
+	static const char *const not[] = {"/proc", "/sys", "/dev", "/etc", "/usr", "/bin", "/sbin", "/lib"};
+	if (*cwd != '/' || !cwd[1] || strstr(cwd, "/../") || strstr(cwd, "/./") || strstr(cwd, "//"))
+		return false;
+	for (size_t i = 0; i < ARRAY_LEN(not); i++) {
+		size_t n = strlen(not[i]);
+		if (strncmp(cwd, not[i], n) == 0 && (!cwd[n] || cwd[n] == '/'))
+			return false;
+	}
+	return strcmp(cwd, "/tmp") != 0 && strcmp(cwd, "/var") != 0 && strcmp(cwd, "/run") != 0;
+}
+
+/* The working directory as a tree of its own. dir, when it is given, is of a namespace of mounts that was copied, in
+ * which nothing can be taken any more; so it is opened again, and must be the same. */
+static int take_workdir(const char *cwd, int dir)
+{
+	struct stat a, b;
+	autoclose int fd = open(cwd, O_PATH | O_DIRECTORY | O_CLOEXEC | (dir >= 0 ? O_NOFOLLOW : 0));
+	if (fd < 0)
+		return -1;
+	if (dir >= 0 && (fstat(dir, &a) < 0 || fstat(fd, &b) < 0 || a.st_dev != b.st_dev || a.st_ino != b.st_ino)) {
+		errno = ESTALE;
+		return -1;
+	}
+	return open_tree(fd, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
+}
+
+static bool attach_workdir(int tree, const char *cwd)
+{
+	return make_path(cwd + 1, true) &&
+	       attach(tree, cwd + 1, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV, 0);
+}
+
+/* ---- the whole ---- */
+
+const char *box_view(const struct spawn_start *s, int dir)
+{
+	struct mount_attr closed = {.attr_set = READ_ONLY | MOUNT_ATTR_NOEXEC};
+	if (s->cwd && !place_ok(s->cwd)) {
+		errno = EINVAL;
+		return "its working directory cannot be there";
+	}
+	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
+		return "its mounts";
+	autoclose int work = s->cwd ? take_workdir(s->cwd, dir) : -1;
+	if (s->cwd && work < 0)
+		return "its working directory";
+	/* Anywhere will do: what was there is seen by nobody any more. */
+	if (mount("symbi", "/tmp", "tmpfs", MS_NOSUID | MS_NODEV, "mode=755,size=1m,nr_inodes=1024") < 0 ||
+	    chdir("/tmp") < 0)
+		return "its root";
+	for (size_t i = 0; i < ARRAY_LEN(seen); i++)
+		if (!show(seen[i]))
+			return seen[i];
+	if (!make_etc(s))
+		return "its /etc";
+	if (!make_dev())
+		return "its /dev";
+	if (!make_temporary())
+		return "its /tmp";
+	if (mkdir("proc", 0555) < 0 || mount("proc", "proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC,
+					     "hidepid=invisible,subset=pid") < 0)
+		return "its /proc";
+	if (work >= 0 && !attach_workdir(work, s->cwd))
+		return "its working directory";
+	if (syscall(SYS_pivot_root, ".", ".") < 0 || umount2(".", MNT_DETACH) < 0 || chdir("/") < 0)
+		return "its root cannot be changed";
+	if (mount_setattr(AT_FDCWD, "/", 0, &closed, sizeof closed) < 0)
+		return "its root cannot be closed";
+	return NULL;
+}
+
+/* ---- Landlock: by its ABI, as the C library's headers may be older than the kernel ---- */
+
+#define LL_EXECUTE   (1u << 0)
+#define LL_READ_FILE (1u << 2)
+#define LL_READ_DIR  (1u << 3)
+#define LL_READ      (LL_EXECUTE | LL_READ_FILE | LL_READ_DIR)
+#define LL_WRITE     (1u << 1)
+#define LL_ALL_1     ((1u << 13) - 1)
+#define LL_REFER     (1u << 13) /* ABI 2 */
+#define LL_TRUNCATE  (1u << 14) /* ABI 3 */
+#define LL_SCOPES    3u         /* ABI 6: abstract Unix sockets and signals of others */
+
+struct ll_ruleset {
+	uint64_t fs, net, scoped;
+};
+
+struct __attribute__((packed)) ll_beneath {
+	uint64_t allowed;
+	int32_t fd;
+};
+
+static bool allow(int rules, const char *path, uint64_t access)
+{
+	struct ll_beneath b = {.allowed = access};
+	b.fd = open(path, O_PATH | O_CLOEXEC);
+	bool ok = b.fd >= 0 && syscall(SYS_landlock_add_rule, rules, 1, &b, 0) == 0;
+	if (b.fd >= 0)
+		close(b.fd);
+	return ok;
+}
+
+/* Its streams may be opened anew, as /dev/stdout. What is no file of a disk needs no rule and takes none. */
+static void allow_stream(int rules, int fd, uint64_t access)
+{
+	struct ll_beneath b = {.allowed = access, .fd = fd};
+	syscall(SYS_landlock_add_rule, rules, 1, &b, 0);
+}
+
+bool box_landlock(const char *cwd)
+{
+	static const char *const written[] = {"/tmp", "/dev/shm"};
+	char dev[32];
+	long abi = syscall(SYS_landlock_create_ruleset, NULL, 0, 1);
+	if (abi < 1)
+		return errno == ENOSYS || errno == EOPNOTSUPP; /* no such kernel: the mounts hold it */
+	struct ll_ruleset r = {.fs = LL_ALL_1 | (abi >= 2 ? LL_REFER : 0) | (abi >= 3 ? LL_TRUNCATE : 0),
+			       .scoped = abi >= 6 ? LL_SCOPES : 0};
+	size_t size = abi >= 6 ? sizeof r : sizeof r.fs;
+	autoclose int rules = (int)syscall(SYS_landlock_create_ruleset, &r, size, 0);
+	bool ok = rules >= 0 && allow(rules, "/", LL_READ) && allow(rules, cwd, r.fs);
+	for (size_t i = 0; ok && i < ARRAY_LEN(written); i++)
+		ok = allow(rules, written[i], r.fs);
+	for (size_t i = 0; ok && i < ARRAY_LEN(devices); i++) {
+		snprintf(dev, sizeof dev, "/dev/%s", devices[i]);
+		ok = allow(rules, dev, LL_WRITE | LL_READ_FILE | (r.fs & LL_TRUNCATE));
+	}
+	allow_stream(rules, 0, LL_READ_FILE);
+	allow_stream(rules, 1, LL_WRITE | (r.fs & LL_TRUNCATE));
+	allow_stream(rules, 2, LL_WRITE | (r.fs & LL_TRUNCATE));
+	return ok && syscall(SYS_landlock_restrict_self, rules, 0) == 0;
+}

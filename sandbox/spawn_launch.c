@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: MIT */
+/* spawn_launch.c - a start request: from its message to a process, directly, below a keeper or in a box. L1; the
+ * spawner's single thread. */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "lib/mem.h"
+#include "sandbox/box.h"
+#include "sandbox/proctree.h"
+#include "sandbox/spawn_server.h"
+
+static bool read_text(const struct spawn_req *q, int fd, char *text)
+{
+	size_t have = 0;
+	while (have < q->text_len) {
+		ssize_t n = pread(fd, text + have, q->text_len - have, (off_t)have);
+		if (n <= 0)
+			return false;
+		have += (size_t)n;
+	}
+	return true;
+}
+
+/* The program's pid or -errno. */
+static int start_in_box(struct server *s, struct job *j, struct spawn_start *st, struct err *e)
+{
+	struct box b;
+	if (geteuid() == 0 && st->uid <= 0)
+		return err_set(e, ERR_SEC_VIOLATION, "nothing runs as root in a sandbox");
+	int r = box_filter_init(e);
+	if (r == 0)
+		r = box_make(st, &b, e);
+	if (r < 0)
+		return r;
+	jobs_add_pid(&s->jobs, j, &j->box, b.pid);
+	st->box = &b;
+	r = j->pid = spawn_child(st, e);
+	close(b.fd);
+	close(b.talk);
+	if (r < 0)
+		kill(b.pid, SIGKILL);
+	return r;
+}
+
+static void launch(struct server *s, struct job *j, struct spawn_start *st, bool boxed)
+{
+	const struct sandbox_limits none = {0};
+	struct err e = {0};
+	uid_t uid = st->uid >= 0 ? (uid_t)st->uid : geteuid();
+	int disk = st->cwd_fd >= 0 ? st->cwd_fd : open(st->cwd, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	int r = cgroup_get(s->base, st->enforce ? &st->limits : &none, disk, &j->group, &e);
+	st->group = j->group;
+	st->memory_by_as = !s->caps.memory;
+	if (st->enforce && st->limits.pids && !s->caps.pids && uid != 0)
+		st->nproc = proctree_count_uid(uid) + st->limits.pids;
+	if (st->enforce)
+		j->limits = st->limits;
+	if (disk >= 0 && disk != st->cwd_fd)
+		close(disk);
+	if (r == 0 && boxed)
+		r = start_in_box(s, j, st, &e);
+	else if (r == 0 && j->group)
+		r = j->pid = spawn_child(st, &e);
+	else if (r == 0)
+		r = keeper_start(st, j->id, s->reports[1], s->mark, &e);
+	if (r < 0) {
+		j->pid = 0;
+		server_never_ran(s, j, &e);
+		return;
+	}
+	jobs_add_pid(&s->jobs, j, &j->child, r);
+	if (j->pid)
+		server_queue(s, j, NEWS_STARTED);
+}
+
+void server_start(struct server *s, const struct spawn_req *q, char *text, const int *fds)
+{
+	const struct err bad = {ERR_SPAWN_FAILED, EBADMSG, 0, "the start request cannot be read"};
+	struct spawn_start st = {.stdio = {s->null, s->null, s->null}, .cwd_fd = -1};
+	int text_fd = -1, hold = -1, *to[SPAWN_FDS] = {&text_fd,     &st.stdio[0], &st.stdio[1],
+						       &st.stdio[2], &st.cwd_fd,   &hold};
+	struct job *j = job_by_id(&s->jobs, q->id);
+	if (j) { /* asked for already: say how it is */
+		server_queue(s, j, j->state == JOB_OVER ? NEWS_ENDED : j->pid ? NEWS_STARTED : 0);
+		return;
+	}
+	for (unsigned i = 0; i < SPAWN_FDS; i++)
+		if (q->flags & 1u << i)
+			*to[i] = *fds++;
+	autofree char *own = text_fd >= 0 ? malloc(q->text_len + 1) : NULL;
+	autofree char **strings = calloc((size_t)q->argc + q->envc + 4, sizeof *strings);
+	j = calloc(1, sizeof *j);
+	if (!j || !strings || (text_fd >= 0 && !own))
+		abort(); /* the parent starts another spawner and everything anew */
+	*j = (struct job){.id = q->id, .started_ns = server_now_ns(), .hold = -1};
+	if (jobs_add(&s->jobs, j) < 0)
+		abort();
+	if ((own && !read_text(q, text_fd, own)) ||
+	    spawn_text_split(own ? own : text, q->text_len, q->argc, q->envc, strings) < 0) {
+		server_never_ran(s, j, &bad);
+		return;
+	}
+	st.program = strings[0];
+	st.cwd = strings[1];
+	st.argv = strings + 2;
+	st.envp = strings + 2 + q->argc + 1;
+	st.limits = q->limits;
+	st.enforce = q->flags & SPAWN_ENFORCE;
+	st.uid = q->uid;
+	st.gid = q->gid;
+	launch(s, j, &st, q->flags & SPAWN_BOX);
+	if (hold >= 0 &&
+	    j->state == JOB_RUNNING) /* behind the fork: a keeper must not have it too */
+		j->hold = fcntl(hold, F_DUPFD_CLOEXEC, 3);
+}
