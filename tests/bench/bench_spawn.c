@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* bench_spawn.c - a native start until its end is told, through the real client and spawner over the
- * socket, beside posix_spawn and waitpid of the same program, in turns. All limits of an agent are set. */
+/* bench_spawn.c - a start until its end is told, native and in a box (Tier1), through the real client and spawner
+ * over the socket, beside posix_spawn and waitpid of the same program, and bubblewrap, in turns. All limits of an agent
+ * are set. */
 #include <limits.h>
 #include <spawn.h>
 #include <stdio.h>
@@ -19,6 +20,7 @@
 
 #define ROUNDS 1000
 #define BURST  200
+#define BOXED_UID 64322
 
 struct bench {
 	struct loop loop;
@@ -28,6 +30,7 @@ struct bench {
 	unsigned ended;
 	const char *cwd;
 	char *program;
+	enum sandbox_tier tier;
 	struct scratch scratch;
 };
 
@@ -91,8 +94,8 @@ static void start(struct bench *b)
 		.stdin_fd = -1,
 		.stdout_fd = STDERR_FILENO,
 		.stderr_fd = STDERR_FILENO,
-		.uid = (uid_t)-1,
-		.gid = (gid_t)-1,
+		.uid = b->tier != TIER_NONE && geteuid() == 0 ? BOXED_UID : (uid_t)-1,
+		.gid = b->tier != TIER_NONE && geteuid() == 0 ? BOXED_UID : (gid_t)-1,
 		.limits = {.memory_bytes = 512u << 20,
 			   .cpu_millis = 1000,
 			   .cpu_seconds = 300,
@@ -101,7 +104,7 @@ static void start(struct bench *b)
 			   .file_bytes = 64u << 20},
 		.enforce = true,
 	};
-	if (sandbox_start(b->client, TIER_NONE, &s, &e) < 0)
+	if (sandbox_start(b->client, b->tier, &s, &e) < 0)
 		die("start: %s", e.msg);
 }
 
@@ -160,6 +163,63 @@ static void measure(struct bench *b, const char *what, unsigned rounds)
 	samples_done(&burst_floor);
 }
 
+static double bubblewrap_us(struct bench *b)
+{
+	char *dir = (char *)b->cwd;
+	char *argv[] = {"bwrap", "--unshare-all", "--die-with-parent", "--new-session", "--ro-bind", "/usr",
+			"/usr", "--symlink", "usr/lib", "/lib", "--symlink", "usr/lib64", "/lib64", "--proc",
+			"/proc", "--dev", "/dev", "--tmpfs", "/tmp", "--bind", dir, dir, "--chdir", dir,
+			b->program, NULL};
+	pid_t pid;
+	int status;
+	uint64_t begin = now_ns();
+	if (posix_spawnp(&pid, "bwrap", NULL, NULL, argv, env) != 0 || waitpid(pid, &status, 0) < 0 ||
+	    status != 0)
+		return 0;
+	return (double)(now_ns() - begin) / 1000;
+}
+
+/* In turns, beside the floor and the sandbox that everybody knows. */
+static void measure_box(struct bench *b, const char *what, unsigned rounds)
+{
+	struct samples us = {0}, floor = {0}, bwrap = {0};
+	struct err e = {0};
+	char text[80];
+	const struct sandbox_driver *const *d = sandbox_drivers;
+	while (*d && (*d)->tier != TIER_1)
+		d++;
+	if (!*d || (*d)->available(&e) < 0) {
+		fprintf(stderr, "bench_spawn: no box: %s\n", e.msg);
+		return;
+	}
+	bool have = bubblewrap_us(b) > 0;
+	b->tier = TIER_1;
+	for (unsigned i = 0; i < 20; i++)
+		ours(b, 1);
+	for (unsigned i = 0; i < rounds; i++) {
+		samples_add(&us, ours(b, 1));
+		samples_add(&floor, floor_us(b, 1));
+		if (have)
+			samples_add(&bwrap, bubblewrap_us(b));
+	}
+	double mine = samples_quantile(&us, 0.5);
+	snprintf(text, sizeof text, "Tier1 start to exit, %s, beside posix_spawn", what);
+	figure_print(&(struct figure){text, "us", mine, samples_quantile(&floor, 0.5), GOAL_RATIO_MAX, 4});
+	snprintf(text, sizeof text, "Tier1 start to exit, %s, beside bubblewrap", what);
+	figure_print(&(struct figure){text, "us", mine, samples_quantile(&bwrap, 0.5),
+				      have ? GOAL_RATIO_MAX : GOAL_NONE, 0.6});
+	struct samples burst = {0};
+	for (unsigned i = 0; i < 3; i++)
+		samples_add(&burst, BURST / ours(b, BURST) * 1e6);
+	snprintf(text, sizeof text, "Tier1 starts, %d at once, %s", BURST, what);
+	figure_print(&(struct figure){text, "/s", samples_median(&burst), 0, GOAL_NONE, 0});
+	b->tier = TIER_NONE;
+	samples_done(&us);
+	samples_done(&floor);
+	samples_done(&bwrap);
+	samples_done(&burst);
+}
+
 /* The smallest static and dynamic programs, built from the same line. */
 static void build(struct bench *b, const char *name, const char *flag)
 {
@@ -188,12 +248,16 @@ int main(int argc, char **argv)
 	}
 	scratch_init(&b.scratch);
 	b.cwd = b.scratch.dir;
+	if (chmod(b.cwd, 0755) < 0)
+		die("%s", b.cwd);
 	open_spawner(&b);
 	build(&b, "true-static", "-static");
 	measure(&b, "static program", (unsigned)rounds);
+	measure_box(&b, "static program", (unsigned)(rounds + 3) / 4);
 	free(b.program);
 	build(&b, "true-dynamic", "-pie");
 	measure(&b, "dynamic program", (unsigned)rounds);
+	measure_box(&b, "dynamic program", (unsigned)(rounds + 3) / 4);
 	free(b.program);
 	spawn_client_close(b.client);
 	uv_run(&b.loop.uv, UV_RUN_NOWAIT);
