@@ -172,16 +172,7 @@ int tree_open_path(struct tree *t, const struct actor *who, const char *path, in
  * *cookie: 0 at first, then as it was left. 1: there is more, 0: that was the end, or -errno. */
 int tree_list_part(struct tree *t, const struct actor *who, fs_id dir, uint64_t *cookie,
 		   struct buf *out, size_t want, struct err *e);
-void tree_get(struct tree *t, struct fs_req *req, const char *path); /* reply: r 0 and the bytes */
-void tree_put(struct tree *t, struct fs_req *req, const char *path, const char *text, size_t len,
-	      bool excl);
-/* Call files: ask and reply with the answer; others: one write. */
-void tree_post(struct tree *t, struct fs_req *req, const char *path, const char *text, size_t len);
 void tree_delete(struct tree *t, struct fs_req *req, const char *path);
-/* JSON array of {name,type,mode,size,mtime}. */
-int tree_list(struct tree *t, const struct actor *who, const char *path, struct buf *out,
-	      struct err *e);
-
 /* Record a failure in `errors`; the transports call it once for each failed operation. */
 void tree_failed(struct tree *t, const struct actor *who, fs_id id, const char *name,
 		 const char *op, const struct err *e);

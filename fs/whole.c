@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* whole.c - whole operations by path, for the sockets: walk with the checks the kernel would make, then
- * the same handles as on the mount. L3; loop thread only. */
+/* whole.c - walking, opening, removing and listing by path, for the sockets, with the checks that the kernel
+ * makes on the mount. L3; loop thread only. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -76,150 +76,7 @@ int tree_open_path(struct tree *t, const struct actor *who, const char *path, in
 	return tree_create(t, who, dir.id, last, 0644, flags, ret, ret_h, e);
 }
 
-/* ---- one open file, used once ---- */
-
-struct once { /* owns a handle for the time of one request */
-	struct fs_req inner;
-	struct fs_req *req;
-	struct tree *t;
-	struct handle *h;
-	struct buf out;
-	char *path;
-	const char *op;
-	bool call;
-	bool flushed;
-	size_t asked;
-};
-
-static void once_end(struct once *o, int r, const struct err *e)
-{
-	struct fs_req *req = o->req;
-	if (o->h)
-		handle_release(o->h);
-	req->cancel = NULL;
-	if (r < 0 && e)
-		errors_record(o->t->rt, &req->who, o->path, o->op, NULL, e);
-	req->reply(req, r < 0 ? r : 0, r < 0 ? NULL : o->out.data, r < 0 ? 0 : o->out.len, e);
-	buf_done(&o->out);
-	free(o->path);
-	free(o);
-}
-
-static void once_cancel(struct fs_req *req)
-{
-	struct once *o = req->op;
-	fs_req_cancel(&o->inner);
-}
-
-static struct once *once_new(struct tree *t, struct fs_req *req, const char *path, const char *op)
-{
-	struct once *o = calloc(1, sizeof *o);
-	if (!o || !(o->path = strdup(path)))
-		abort();
-	o->req = req;
-	o->t = t;
-	o->op = op;
-	o->inner.who = req->who;
-	o->inner.arg = o;
-	buf_init(&o->out, RENDER_MAX * 4);
-	req->op = o;
-	req->cancel = once_cancel;
-	return o;
-}
-
-static void once_read(struct once *o);
-
-static void once_on_read(struct fs_req *inner, int r, const void *data, size_t len,
-			 const struct err *e)
-{
-	struct once *o = inner->arg;
-	struct err too_big;
-	if (r > 0 && buf_add(&o->out, data, len) < 0) {
-		r = err_set(&too_big, ERR_RESOURCE_TOO_BIG, "'%s' is too large for one reply",
-			    o->path);
-		e = &too_big;
-	}
-	if (r > 0 && handle_kind(o->h) != FS_STREAM)
-		once_read(o);
-	else
-		once_end(o, r, e);
-}
-
-static void once_read(struct once *o)
-{
-	o->inner.reply = once_on_read;
-	handle_read(o->h, &o->inner, o->out.len, 1u << 20, false);
-}
-
-static int once_open(struct once *o, int flags, struct err *e)
-{
-	struct fs_attr a;
-	return tree_open_path(o->t, &o->req->who, o->path, flags, &a, &o->h, NULL, e);
-}
-
-void tree_get(struct tree *t, struct fs_req *req, const char *path)
-{
-	struct err e = {0};
-	struct once *o = once_new(t, req, path, "read");
-	int r = once_open(o, O_RDONLY, &e);
-	if (r < 0)
-		once_end(o, r, &e);
-	else
-		once_read(o);
-}
-
-static void once_on_write(struct fs_req *inner, int r, const void *data, size_t len,
-			  const struct err *e)
-{
-	(void)data, (void)len;
-	struct once *o = inner->arg;
-	if (r < 0 || o->flushed) {
-		once_end(o, r, e);
-		return;
-	}
-	if (o->call) { /* the read puts the question and waits */
-		once_read(o);
-		return;
-	}
-	o->flushed = true;
-	handle_flush(o->h, &o->inner);
-}
-
-static void once_write(struct once *o, const char *text, size_t len)
-{
-	o->inner.reply = once_on_write;
-	handle_write(o->h, &o->inner, 0, text, len, false);
-}
-
-void tree_put(struct tree *t, struct fs_req *req, const char *path, const char *text, size_t len,
-	      bool excl)
-{
-	struct err e = {0};
-	struct fs_attr a;
-	struct once *o = once_new(t, req, path, "write");
-	int r = tree_open_path(t, &req->who, o->path,
-			       O_WRONLY | O_CREAT | O_TRUNC | (excl ? O_EXCL : 0), &a, &o->h, NULL,
-			       &e);
-	if (r < 0)
-		once_end(o, r, &e);
-	else
-		once_write(o, text, len);
-}
-
-void tree_post(struct tree *t, struct fs_req *req, const char *path, const char *text, size_t len)
-{
-	struct err e = {0};
-	struct once *o = once_new(t, req, path, "write");
-	int r = once_open(o, O_RDWR, &e);
-	if (r == -EACCES) /* write-only files: ctl, stdin */
-		r = once_open(o, O_WRONLY, &e);
-	if (r < 0) {
-		once_end(o, r, &e);
-		return;
-	}
-	o->call = handle_kind(o->h) == FS_CALL;
-	once_write(o, text, len);
-}
+/* ---- removing ---- */
 
 /* Unlike rm -r on the mount nobody comes by here on the way to an agent's directory, so that what is
  * only shown can be refused. */
@@ -305,17 +162,4 @@ int tree_list_part(struct tree *t, const struct actor *who, fs_id dir, uint64_t 
 		r = err_set(e, ERR_SYS_MEMORY, "no memory for the listing");
 	*cookie = l.cookie;
 	return r < 0 ? r : l.full;
-}
-
-int tree_list(struct tree *t, const struct actor *who, const char *path, struct buf *out,
-	      struct err *e)
-{
-	struct fs_attr a;
-	uint64_t cookie = 0;
-	int r = tree_walk(t, who, path, &a, e);
-	buf_adds(out, "[\n");
-	if (r == 0)
-		r = tree_list_part(t, who, a.id, &cookie, out, out->max, e);
-	buf_adds(out, "]\n");
-	return r < 0 ? r : out->fail ? err_set(e, ERR_RESOURCE_TOO_BIG, "too many names") : 0;
 }

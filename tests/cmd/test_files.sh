@@ -7,8 +7,8 @@ start
 expect 0 ls
 has "$out" README
 has "$out" agents/
-expect 0 ls -l agents
-has "$out" "-0666"
+expect 0 ls -l
+has "$out" "-0444"
 expect 0 ls --json
 same "$(json '[e["type"] for e in d if e["name"] == "agents"][0]' <<<"$out")" dir
 expect 1 ls nowhere
