@@ -154,6 +154,7 @@ int agent_put(struct runtime *rt, const struct actor *who, const char *file, con
 			  .gid = a ? a->gid : who->gid,
 			  .mode = a ? a->mode_bits : 0644,
 			  .fresh = !a,
+			  .tier = sandbox_tier_name(s->tier),
 			  .text = copy,
 			  .spec = s};
 	r = record(rt, who, &f, done, e);
@@ -202,7 +203,10 @@ void agent_apply_put(struct runtime *rt, const struct facts *f)
 		a->created_ms = a->ctime_ms = f->time_ms;
 		a->created_seq = f->seq;
 	}
-	a->tier = TIER_1;
+	enum sandbox_tier tier = agent_place(rt).tier; /* as it was when the spec left it out */
+	if (f->tier)
+		sandbox_tier_parse(f->tier, &tier);
+	a->tier = (uint8_t)tier;
 	if (f->spec || agent_spec_of(a, &parsed, &e) == 0) {
 		derive(a, f->spec ? f->spec : parsed);
 	} else { /* replay of a text that this version refuses: kept, not run */

@@ -27,6 +27,7 @@ FIELD(uid, FIELD_U32, uid);
 FIELD(gid, FIELD_U32, gid);
 FIELD(mode, FIELD_U32, mode);
 FIELD(fresh, FIELD_BOOL, fresh);
+FIELD(tier, FIELD_STR, tier);
 FIELD(text, FIELD_STR, text);
 FIELD(key, FIELD_STR, key);
 FIELD(value, FIELD_STR, value);
@@ -51,7 +52,7 @@ static const struct type {
 	bool fast; /* survives kill -9, not a power cut */
 	bool ends; /* stops or removes: goes on when the disk is full */
 } types[REC_TYPE_COUNT] = {
-	[REC_PUT] = {"agent.updated", {&serial, &file, &id, &uid, &gid, &mode, &fresh, &text}, false},
+	[REC_PUT] = {"agent.updated", {&serial, &file, &id, &uid, &gid, &mode, &fresh, &tier, &text}, false},
 	[REC_DELETE] = {"agent.deleted", {&serial}, false, true},
 	[REC_RENAME] = {"agent.renamed", {&serial, &file}, false},
 	[REC_CHOWN] = {"agent.owner", {&serial, &uid, &gid, &mode}, false},

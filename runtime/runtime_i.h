@@ -54,7 +54,7 @@ struct facts {
 	int64_t pid, exit_code, eno;
 	uint64_t wall_ns, cpu_ns, memory;
 	const char *object;
-	const char *file, *id, *text, *key, *value, *why, *code, *message, *command;
+	const char *file, *id, *tier, *text, *key, *value, *why, *code, *message, *command;
 	struct agent_spec *spec; /* parsed from text already, moved; or NULL */
 };
 

@@ -353,6 +353,29 @@ static void errors_are_each_users_own(void **state)
 	buf_done(&b);
 }
 
+/* A process that ends without a word leaves the journal alone, from which the agent is made again. */
+static void the_tier_that_was_left_out_stays_what_it_was(void **state)
+{
+	struct engine *t = *state;
+	engine_close(t);
+	pid_t child = fork();
+	if (child == 0) {
+		struct err e;
+		engine_set(t, "security.default_sandbox_tier", "None");
+		engine_open(t, false);
+		_exit(engine_put(t, "left.yaml", "command: [cat]\n", &e) == 0 ? 0 : 1);
+	}
+	int status;
+	waitpid(child, &status, 0);
+	assert_int_equal(status, 0);
+	engine_set(t, "security.default_sandbox_tier", "Tier3");
+	engine_open(t, false);
+	autobuf struct buf b;
+	buf_init(&b, 4096);
+	status_of(t, "left", &b);
+	assert_non_null(strstr(b.data, "tier None\n"));
+}
+
 int main(void)
 {
 #define T(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
@@ -372,6 +395,7 @@ int main(void)
 		T(ctl_refuses_unknown_words_by_name),
 		T(suspend_and_terminate_follow_the_table),
 		T(errors_are_each_users_own),
+		T(the_tier_that_was_left_out_stays_what_it_was),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
