@@ -176,8 +176,9 @@ static void store_write(struct handle *h, struct fs_req *req, uint64_t off, cons
 		return;
 	}
 	/* Shells write a text line by line and do not stop at a refused one: what follows it would close
-	 * the gap, and what precedes it may be valid by itself. So nothing of such a text is taken. */
-	if (h->st.refused.code != ERR_NONE && off > 0) {
+	 * the gap, and what precedes it or follows it may be valid by itself. So nothing of such a text is
+	 * taken. Who goes back to the start of what was taken, or truncates, writes another one. */
+	if (h->st.refused.code != ERR_NONE && (off > 0 || before == 0)) {
 		req_fail(req, -h->st.refused.eno, &h->st.refused);
 		return;
 	}
@@ -212,6 +213,7 @@ int handle_truncate(struct handle *h, uint64_t size, struct err *e)
 	int r = resize(b, size, e);
 	if (r < 0)
 		return r;
+	h->st.refused.code = ERR_NONE;
 	h->st.dirty = h->st.dirty || size > 0;
 	h->writes++;
 	handle_keep(h);

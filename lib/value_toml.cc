@@ -2,6 +2,8 @@
 // value_toml.cc - TOML by toml++ behind one C function; no exception leaves it. L0.
 // The shared library would bring four others into every process: two megabytes that stay resident.
 #define TOML_HEADER_ONLY 1
+// What its assertions say of a text, its errors say as well; a build with assertions would end the process.
+#define TOML_ASSERT(expr) static_cast<void>(0)
 #include <toml++/toml.h>
 
 #include <algorithm>
@@ -113,12 +115,55 @@ int node(walk &w, const toml::node &n, value *v, unsigned depth)
 	return 0;
 }
 
+// Behind the string that begins at `at`; an unfinished one on a line ends with it.
+size_t behind_string(std::string_view s, size_t at)
+{
+	char quote = s[at];
+	bool basic = quote == '"', many = s.substr(at, 3) == std::string(3, quote);
+	for (at += many ? 3 : 1; at < s.size(); at++) {
+		if (basic && s[at] == '\\')
+			at++;
+		else if (!many && (s[at] == quote || s[at] == '\n'))
+			return at + 1;
+		else if (many && s.substr(at, 3) == std::string(3, quote)) {
+			for (at += 3; at < s.size() && s[at] == quote;) // two may stand before the last three
+				at++;
+			return at;
+		}
+	}
+	return s.size();
+}
+
+// The place of a byte beyond ASCII outside strings and comments, which TOML 1.0 does not have; the library's behaviour
+// is undefined on some of them.
+size_t stray_byte(std::string_view s)
+{
+	size_t at = s.substr(0, 3) == "\xef\xbb\xbf" ? 3 : 0;
+	while (at < s.size()) {
+		if (s[at] == '#')
+			at = std::min(s.find('\n', at), s.size());
+		else if (s[at] == '"' || s[at] == '\'')
+			at = behind_string(s, at);
+		else if (static_cast<unsigned char>(s[at]) >= 0x80)
+			return at;
+		else
+			at++;
+	}
+	return std::string_view::npos;
+}
+
 } // namespace
 
 extern "C" int value_parse_toml(value_build *b, const char *text, size_t len, value *ret, err *e)
 try {
 	out_of_memory = false;
-	toml::table parsed = toml::parse(std::string_view(text, len));
+	std::string_view all(text, len);
+	if (size_t at = stray_byte(all); at < len) {
+		unsigned line = 1 + static_cast<unsigned>(std::count(text, text + at, '\n'));
+		return err_at(e, ERR_TEXT_SYNTAX, line,
+			      "line %u: letters beyond ASCII stand in quotes; a bare key has A-Z a-z 0-9 _ -", line);
+	}
+	toml::table parsed = toml::parse(all);
 	walk w = {b, e};
 	ret->line = 1;
 	int r = value_count(b, 0, 1, e);

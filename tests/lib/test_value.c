@@ -116,6 +116,8 @@ static void toml_dates_become_their_text(void **state)
 	expect_json(VALUE_TOML, "d = 2026-01-02\nt = 03:04:05\nb = 2026-01-02T03:04:05Z\n",
 		    "{\"d\":\"2026-01-02\",\"t\":\"03:04:05\",\"b\":\"2026-01-02T03:04:05Z\"}");
 	expect_json(VALUE_TOML, "", "{}");
+	expect_json(VALUE_TOML, "\"\u014d\" = '\u014d\"' # \u014d\na = \"\"\"\\\"\"\u014d\"\"\"\"\n",
+		    "{\"\u014d\":\"\u014d\\\"\",\"a\":\"\\\"\\\"\u014d\\\"\"}");
 	expect_json(VALUE_TOML, "b.a = 1\na.b = 2\n", "{\"b\":{\"a\":1},\"a\":{\"b\":2}}");
 }
 
@@ -201,6 +203,7 @@ static void wrong_texts_are_refused_at_their_line(void **state)
 		{VALUE_JSON, "{a: 1}", ERR_TEXT_SYNTAX, 1, "line 1"},
 		{VALUE_TOML, "a = 1\nb = \n", ERR_TEXT_SYNTAX, 2, "line 2"},
 		{VALUE_TOML, "a = 1\na = 2\n", ERR_TEXT_SYNTAX, 2, "line 2"},
+		{VALUE_TOML, "a = 1\nc\u014d = 2\n", ERR_TEXT_SYNTAX, 2, "beyond ASCII"},
 		{VALUE_TOML, "[t]\nx = 1\n[t]\n", ERR_TEXT_SYNTAX, 3, "line 3"},
 		{VALUE_TOML, "a = 1\nb = \"x\\u0000y\"\n", ERR_TEXT_VALUE, 2, "NUL"},
 		{VALUE_TOML, "a = 1\n\"b\\u0000\" = 1\n", ERR_TEXT_VALUE, 2, "NUL"},

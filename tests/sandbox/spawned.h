@@ -225,7 +225,7 @@ static inline uint64_t spawned_start(struct spawned *s, struct sandbox_spec *spe
 	int err = open(s->err, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0600);
 	if (out < 0 || err < 0)
 		fail_msg("output: %s", strerror(errno));
-	if (spec->uid != (uid_t)-1 && (fchown(out, spec->uid, spec->gid) < 0 ||
+	if (geteuid() == 0 && spec->uid != (uid_t)-1 && (fchown(out, spec->uid, spec->gid) < 0 ||
 				       fchown(err, spec->uid, spec->gid) < 0))
 		fail_msg("output: %s", strerror(errno));
 	if (spec->stdout_fd < 0)
