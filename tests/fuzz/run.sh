@@ -2,6 +2,7 @@
 # run.sh SECONDS [TARGET...]: builds the fuzz targets (clang) and runs each for SECONDS on its corpus. Ends with 1 on a
 # finding, which is left in build/fuzz/findings. The last line is "N passed, N failed, N skipped".
 #   tests/fuzz/run.sh 60 spec config     those two
+#   tests/fuzz/run.sh 0                  the seeds alone, the same every time
 # A target is tests/fuzz/fuzz_NAME.c, its seeds are tests/fuzz/corpus/NAME/*, its dictionary tests/fuzz/NAME.dict if there
 # is one. What it finds interesting is kept in build/fuzz/corpus/NAME and used again.
 set -eu
@@ -32,7 +33,13 @@ passed=0 failed=0 reports=
 for target; do
   work=build/fuzz/corpus/$target seeds=tests/fuzz/corpus/$target dict=tests/fuzz/$target.dict
   mkdir -p "$work"
-  args=(-max_total_time="$seconds" -timeout=20 -rss_limit_mb=2048 -print_final_stats=1 "-artifact_prefix=build/fuzz/findings/$target-")
+  if [ "$seconds" = 0 ]; then
+    args=(-runs=0)
+    work=$(mktemp -d build/fuzz/none.XXXXXX)
+  else
+    args=(-max_total_time="$seconds")
+  fi
+  args+=(-timeout=20 -rss_limit_mb=2048 -print_final_stats=1 "-artifact_prefix=build/fuzz/findings/$target-")
   [ -f "$dict" ] && args+=("-dict=$dict")
   args+=("$work")
   [ -d "$seeds" ] && args+=("$seeds")
