@@ -47,15 +47,23 @@ static struct place without_version(const struct place *p)
 	return base;
 }
 
-static struct rendering *cache_of(struct tree *t, fs_id base, pid_t pid)
-{
-	uint64_t h = (base ^ (uint64_t)pid * 0x9e3779b97f4a7c15u) * 0xbf58476d1ce4e5b9u;
-	return &t->cache[(h >> 32) % RENDER_CACHE];
-}
-
 static bool is_of(const struct rendering *c, fs_id base, const struct actor *who)
 {
 	return c->base == base && c->pid == who->pid && c->uid == who->uid;
+}
+
+/* The rendering that this process looked up, else the one that is given up for it: an empty or the oldest. */
+static struct rendering *cache_of(struct tree *t, fs_id base, const struct actor *who)
+{
+	uint64_t h = (base ^ (uint64_t)who->pid * 0x9e3779b97f4a7c15u) * 0xbf58476d1ce4e5b9u;
+	struct rendering *set = &t->cache[(h >> 32) % (RENDER_CACHE / RENDER_WAYS) * RENDER_WAYS], *old = set;
+	for (struct rendering *c = set; c < set + RENDER_WAYS; c++) {
+		if (is_of(c, base, who))
+			return c;
+		if (old->base && (!c->base || c->at_ns < old->at_ns))
+			old = c;
+	}
+	return old;
 }
 
 static int look_up(struct tree *t, const struct place *p, const struct actor *who,
@@ -63,7 +71,7 @@ static int look_up(struct tree *t, const struct place *p, const struct actor *wh
 {
 	struct place base = without_version(p);
 	fs_id id = place_id(&base);
-	struct rendering *c = cache_of(t, id, who->pid);
+	struct rendering *c = cache_of(t, id, who);
 	uint64_t now = clock_mono_ns();
 	if (!is_of(c, id, who) || c->changes != t->changes || now - c->at_ns > RENDER_REUSE_NS) {
 		c->base = 0;
@@ -96,7 +104,7 @@ int text_for_open(struct tree *t, const struct place *p, const struct actor *who
 		  struct err *e)
 {
 	struct place base = without_version(p);
-	struct rendering *c = cache_of(t, place_id(&base), who->pid);
+	struct rendering *c = cache_of(t, place_id(&base), who);
 	if (is_of(c, place_id(&base), who) && c->version == p->version) {
 		buf_done(out);
 		*out = c->text; /* the next lookup makes a new one */

@@ -19,7 +19,8 @@
 #define UNSIZED              1024
 #define UNSIZED_NS           100000000u
 #define RENDER_MAX           (16u << 20)
-#define RENDER_CACHE         256
+#define RENDER_WAYS          8 /* so many newer texts of one set must come before an open loses its own */
+#define RENDER_CACHE         (64 * RENDER_WAYS)
 #define RENDER_REUSE_NS      50000000u /* lookups of one process that follow each other see one text */
 #define STREAM_MAX           (1u << 20)
 
