@@ -319,12 +319,19 @@ static void kill_one(void *arg, pid_t pid)
 	kill(pid, SIGKILL);
 }
 
-/* One round for a group that cannot be killed in one write; repeat until it is empty. */
-static void kill_round(int dir, const char *group)
+/* One round for a group that cannot be killed in one write (version 1); repeat until it is empty. Who is
+ * frozen neither forks meanwhile nor sees why it no longer may: a shell would end with a status of its own. */
+static void kill_frozen(struct cgroup *g)
 {
-	cg_write(dir, group, "freezer.state", "FROZEN"); /* who is frozen does not fork meanwhile */
-	cg_each_pid(dir, group, kill_one, NULL);
-	cg_write(dir, group, "freezer.state", "THAWED"); /* and dies only when thawed */
+	struct cgroup_base *b = g->base;
+	int dir = b->dir[primary(b)];
+	cg_write(dir, g->name, "freezer.state", "FROZEN");
+	if (b->dir[PIDS] >= 0) { /* who is not frozen yet cannot fork away from the list any more */
+		cg_write(b->dir[PIDS], g->name, "pids.max", "0");
+		g->limited = false;
+	}
+	cg_each_pid(dir, g->name, kill_one, NULL);
+	cg_write(dir, g->name, "freezer.state", "THAWED"); /* and dies only when thawed */
 }
 
 void cgroup_kill(struct cgroup *g)
@@ -332,11 +339,7 @@ void cgroup_kill(struct cgroup *g)
 	struct cgroup_base *b = g->base;
 	if (b->dir[UNIFIED] >= 0 && cg_write(b->dir[UNIFIED], g->name, "cgroup.kill", "1") == 0)
 		return;
-	if (b->dir[PIDS] >= 0) { /* nothing can fork away from the list any more */
-		cg_write(b->dir[PIDS], g->name, "pids.max", "0");
-		g->limited = false;
-	}
-	kill_round(b->dir[primary(b)], g->name);
+	kill_frozen(g);
 	g->frozen &= primary(b) == UNIFIED;
 }
 

@@ -386,6 +386,22 @@ static void a_signal_at_once_is_not_lost(void **state)
 	}
 }
 
+/* Its shell must not come so far as to say that it cannot fork. */
+static void killed_while_it_forks_is_killed(void **state)
+{
+	(void)state;
+	struct shell_spec sh;
+	for (int i = 0; i < 20; i++) {
+		shell_spec(&s, &sh, "while :; do /bin/true; done");
+		uint64_t id = spawned_start(&s, &sh.spec);
+		spawned_until(&s, heard_of(&s, id)->pid);
+		usleep(2000 * (unsigned)(i % 5));
+		sandbox_kill(s.client, id, NULL);
+		assert_int_equal(spawned_wait(&s, id)->result.end, END_KILLED);
+		sandbox_ack(s.client, id, NULL);
+	}
+}
+
 static void unknown_ids_are_harmless(void **state)
 {
 	(void)state;
@@ -457,6 +473,7 @@ static int tests(const char *place)
 		cmocka_unit_test(a_signal_reaches_the_program),
 		cmocka_unit_test(a_stopped_program_hears_terminate),
 		cmocka_unit_test(a_signal_at_once_is_not_lost),
+		cmocka_unit_test(killed_while_it_forks_is_killed),
 		cmocka_unit_test(unknown_ids_are_harmless),
 		cmocka_unit_test(garbage_on_the_socket_is_dropped),
 		cmocka_unit_test(many_at_once),
