@@ -66,14 +66,21 @@ static struct rendering *cache_of(struct tree *t, fs_id base, const struct actor
 	return old;
 }
 
+/* A text that was looked up stays as it was told until its open, however old: between the two the kernel asks
+ * for its size when that took long, and it tries an open that finds its text gone only once more. */
+static bool is_good(const struct tree *t, const struct rendering *c, uint32_t version)
+{
+	return version ? c->version == version
+		       : c->changes == t->changes && clock_mono_ns() - c->at_ns <= RENDER_REUSE_NS;
+}
+
 static int look_up(struct tree *t, const struct place *p, const struct actor *who,
 		   const struct rendering **ret, struct err *e)
 {
 	struct place base = without_version(p);
 	fs_id id = place_id(&base);
 	struct rendering *c = cache_of(t, id, who);
-	uint64_t now = clock_mono_ns();
-	if (!is_of(c, id, who) || c->changes != t->changes || now - c->at_ns > RENDER_REUSE_NS) {
+	if (!is_of(c, id, who) || !is_good(t, c, p->version)) {
 		c->base = 0;
 		int r = render(t, &base, who, &c->text, e);
 		if (r < 0)
@@ -82,7 +89,7 @@ static int look_up(struct tree *t, const struct place *p, const struct actor *wh
 		c->uid = who->uid;
 		c->pid = who->pid;
 		c->version = p->row->versioned ? version_of(p->row, &c->text) : 0;
-		c->at_ns = now;
+		c->at_ns = clock_mono_ns();
 		c->changes = t->changes;
 	}
 	*ret = c;

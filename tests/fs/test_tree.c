@@ -229,6 +229,31 @@ static void ids_of_what_is_gone_or_never_was_are_stale(void **state)
 	assert_true(tree_getattr(c->t, &root_actor, 0xff, &a, &e) < 0);
 }
 
+/* The kernel asks for the size of a text that it looked up when its open comes late, and gives up at the second text
+ * that is gone. */
+static void what_was_looked_up_stays_until_its_open(void **state)
+{
+	struct client *c = *state;
+	struct fs_attr told, a;
+	struct err e = {0};
+	struct handle *h = NULL;
+	struct buf text;
+	assert_int_equal(tree_walk(c->t, &root_actor, "agents/a/status", &told, &e), 0);
+	client_agent(c, "another.yaml", "tier: None\ncommand: [wc]\n");
+	assert_int_equal(client_echo(c, "agents/a/ctl", "suspend\n", &e), 0);
+	usleep(60000);
+	assert_int_equal(tree_getattr(c->t, &root_actor, told.id, &a, &e), 0);
+	assert_int_equal(a.size, told.size);
+	assert_int_equal(tree_open(c->t, &root_actor, told.id, O_RDONLY, &h, &e), 0);
+	buf_init(&text, 1 << 16);
+	assert_int_equal(client_pread(c, h, 0, 65536, &text), told.size);
+	buf_done(&text);
+	handle_release(h);
+	assert_int_equal(tree_walk(c->t, &root_actor, "agents/a/status", &a, &e), 0);
+	assert_true(a.id != told.id);
+	assert_int_equal(tree_open(c->t, &root_actor, told.id, O_RDONLY, &h, &e), -ESTALE);
+}
+
 static void modes_hold_for_other_users(void **state)
 {
 	struct client *c = *state;
@@ -256,6 +281,7 @@ int main(void)
 						teardown),
 		cmocka_unit_test_setup_teardown(what_is_not_there_is_refused, setup, teardown),
 		cmocka_unit_test_setup_teardown(ids_of_what_is_gone_or_never_was_are_stale, setup, teardown),
+		cmocka_unit_test_setup_teardown(what_was_looked_up_stays_until_its_open, setup, teardown),
 		cmocka_unit_test_setup_teardown(modes_hold_for_other_users, setup, teardown),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
