@@ -16,7 +16,7 @@
 static int check_tier(const struct runtime *rt, const struct agent_spec *s, struct err *e)
 {
 	if (s->tier != TIER_NONE)
-		return sandbox_tier_available(s->tier, e);
+		return sandbox_tier_available(s->tier, s->allow_degraded, e);
 	if (config_bool(rt->config, "security.allow_native_execution"))
 		return 0;
 	return err_set(e, ERR_SEC_VIOLATION,

@@ -38,6 +38,7 @@ struct agent_spec {	      /* every pointer owned; freed by agent_spec_free */
 	enum agent_mode mode; /* default: ephemeral */
 	enum sandbox_tier tier;
 	bool tier_given;
+	bool allow_degraded;
 	bool idle_timeout_given; /* resource_limits.idle_timeout stands in the spec */
 	bool closed;		 /* no key can follow in this text (JSON, {...}) */
 	struct agent_limits limits;

@@ -203,6 +203,19 @@ READER(read_tier)
 	return 0;
 }
 
+READER(read_degraded)
+{
+	char open[64];
+	if (v->type == VALUE_BOOL) {
+		r->s->allow_degraded = v->boolean;
+		return 0;
+	}
+	spec_open_word(r, v, open);
+	int n = spec_wrong_type(r, v, "allow_degraded", "true or false");
+	r->curable |= open[0] && spec_begins_word(open, "true false");
+	return n;
+}
+
 READER(read_priority)
 {
 	int p = 0, n = spec_choice(r, v, "priority", "Low Normal High Critical", &p);
@@ -431,6 +444,7 @@ const struct spec_key spec_keys[] = {
 	{"restart", read_restart, "policy max_restarts window"},
 	{"security_tier", read_tier, NULL},
 	{"tier", read_tier, NULL},
+	{"allow_degraded", read_degraded, NULL},
 	{"resource_limits", read_limits,
 	 "memory_mb cpu_cores disk_io_mbps network_io_mbps execution_timeout idle_timeout"},
 	{"capabilities", read_capabilities, NULL},

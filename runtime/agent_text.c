@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "runtime/runtime_i.h"
+#include "sandbox/spec.h"
 
 int agent_render_error(struct runtime *rt, struct agent *a, struct buf *out)
 {
@@ -80,6 +81,12 @@ int agent_render_usage(struct runtime *rt, struct agent *a, const char *key, str
 
 /* ---- status ---- */
 
+void render_limits_by(const struct runtime *rt, struct buf *out)
+{
+	static const char *const by[] = {"rlimit", "cgroup_v1", "cgroup_v2"};
+	buf_printf(out, "limits_by %s\n", by[rt->caps.cgroup_version]);
+}
+
 void render_enforced(const struct runtime *rt, struct buf *out)
 {
 	bool on = config_bool(rt->config, "native_execution.enforce_resource_limits") &&
@@ -98,6 +105,30 @@ void render_enforced(const struct runtime *rt, struct buf *out)
 			   c->pids ? " pids" : "", c->io ? " disk_io_mbps" : "",
 			   c->cpu ? "" : " cpu_cores", c->pids ? "" : " pids",
 			   c->io ? "" : " disk_io_mbps");
+}
+
+static const struct sandbox_driver *driver_of(const struct agent *a)
+{
+	const struct sandbox_driver *d = NULL;
+	struct err e;
+	return sandbox_driver_find((enum sandbox_tier)a->tier, NULL, true, &d, &e) == 0 ? d : NULL;
+}
+
+/* What holds the program that was started last, as the spawner told it; before the first start what will hold it. */
+static void render_layers(const struct agent *a, struct buf *out)
+{
+	char text[SANDBOX_LAYERS_TEXT];
+	struct err e;
+	struct sandbox_layers l = a->live ? a->live->layers : (struct sandbox_layers){0};
+	bool told = l.active != 0;
+	const struct sandbox_driver *d = told ? NULL : driver_of(a);
+	if (!told && (!d || d->available(&l, &e) < 0))
+		return;
+	sandbox_layers_text(&l, l.active, text);
+	buf_printf(out, "%s %s\n", told ? "layers" : "layers_at_start", text);
+	sandbox_layers_text(&l, l.missing, text);
+	if (l.missing)
+		buf_printf(out, "layers_missing %s\n", text);
 }
 
 int agent_render_status(struct runtime *rt, struct agent *a, struct buf *out)
@@ -119,7 +150,9 @@ int agent_render_status(struct runtime *rt, struct agent *a, struct buf *out)
 		queue_wait_reason(a, why, sizeof why);
 	if (why[0])
 		buf_printf(out, "waits_for %s\n", why);
+	render_layers(a, out);
 	render_enforced(rt, out);
+	render_limits_by(rt, out);
 	if (a->error)
 		buf_printf(out, "last_error %s\n", a->error);
 	return out->fail;

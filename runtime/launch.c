@@ -217,6 +217,7 @@ static int start(struct run *r, const struct agent_spec *s, const char *cwd, con
 		.gid = gid,
 		.limits = limits_of(r->rt, &l),
 		.enforce = limits_apply(r->rt),
+		.allow_degraded = s->allow_degraded,
 	};
 	return sandbox_start(r->rt->spawn, s->tier, &spec, e);
 }
@@ -332,7 +333,7 @@ static struct run *run_of(struct runtime *rt, uint64_t id)
 	return a ? run_find(rt, a, (uint32_t)id) : NULL;
 }
 
-static void on_started(void *arg, uint64_t id, pid_t pid)
+static void on_started(void *arg, uint64_t id, pid_t pid, const struct sandbox_layers *l)
 {
 	struct runtime *rt = arg;
 	struct run *r = run_of(rt, id);
@@ -350,6 +351,7 @@ static void on_started(void *arg, uint64_t id, pid_t pid)
 		record(rt, &actor_self, &f, done_nobody, NULL);
 	r->started = true;
 	r->pid = pid;
+	agent_live(r->agent)->layers = *l;
 	r->busy_ms = clock_wall_ms();
 	if (r->asked_end)
 		return;

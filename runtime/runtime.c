@@ -203,22 +203,35 @@ int runtime_render_health(struct runtime *rt, struct buf *out)
 	return buf_adds(out, rt->spawn && !rt->spawn_lost ? "ok\n" : "no spawner: agents cannot be started\n");
 }
 
+static void render_drivers(enum sandbox_tier t, struct buf *out)
+{
+	char text[SANDBOX_LAYERS_TEXT];
+	struct err e;
+	for (const struct sandbox_driver *const *d = sandbox_drivers; *d; d++) {
+		struct sandbox_layers l = {0};
+		if ((*d)->tier != t || (*d)->available(&l, &e) < 0)
+			continue;
+		sandbox_layers_text(&l, l.active, text);
+		buf_printf(out, " %s: %s", (*d)->name, text);
+	}
+}
+
 int runtime_render_tiers(struct runtime *rt, struct buf *out)
 {
 	for (int t = TIER_NONE; t <= TIER_3; t++) {
 		struct err e = {0};
-		int r = sandbox_tier_available((enum sandbox_tier)t, &e);
+		int r = sandbox_tier_available((enum sandbox_tier)t, false, &e);
 		if (r == 0 && t == TIER_NONE &&
 		    !config_bool(rt->config, "security.allow_native_execution"))
 			r = err_set(&e, ERR_SEC_VIOLATION,
 				    "switched off by security.allow_native_execution");
 		buf_printf(out, "%s %s", sandbox_tier_name((enum sandbox_tier)t),
 			   r == 0 ? "available" : "no");
-		for (const struct sandbox_driver *const *d = sandbox_drivers; r == 0 && *d; d++)
-			if ((*d)->tier == (enum sandbox_tier)t)
-				buf_printf(out, " %s", (*d)->name);
+		if (r == 0)
+			render_drivers((enum sandbox_tier)t, out);
 		buf_printf(out, "%s%s\n", r == 0 ? "" : " ", r == 0 ? "" : e.msg);
 	}
+	render_limits_by(rt, out);
 	return out->fail;
 }
 

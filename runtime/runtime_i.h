@@ -106,6 +106,7 @@ struct agent_live { /* only for agents that have run, wait or are timed */
 	bool restart_wanted; /* start its process again when it has ended */
 	bool stop_wanted;
 	int stdin_fd;
+	struct sandbox_layers layers; /* of what was started last; active 0: nothing was */
 	struct buf log, events; /* lines not yet in their files */
 	struct agent_live *feed_next;
 	bool in_feed;
@@ -326,6 +327,7 @@ void stdin_close(struct agent *a);
 
 /* ---- agent_text.c ---- */
 void render_enforced(const struct runtime *rt, struct buf *out);
+void render_limits_by(const struct runtime *rt, struct buf *out);
 
 /* ---- event.c, trigger.c ---- */
 int events_open(struct runtime *rt, struct err *e);

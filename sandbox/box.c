@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
+#include <linux/seccomp.h>
 #include <net/if.h>
 #include <sched.h>
 #include <signal.h>
@@ -34,6 +35,12 @@ struct box_said { /* by pid 1, once */
 static int namespaces(void)
 {
 	return NAMESPACES | (geteuid() == 0 ? 0 : CLONE_NEWUSER);
+}
+
+uint32_t box_namespaces(void)
+{
+	return LAYER_BIT(LAYER_MOUNT) | LAYER_BIT(LAYER_PID) | LAYER_BIT(LAYER_NET) | LAYER_BIT(LAYER_IPC) |
+	       LAYER_BIT(LAYER_UTS) | LAYER_BIT(LAYER_CGROUP) | (geteuid() == 0 ? 0 : LAYER_BIT(LAYER_USER));
 }
 
 /* ---- pid 1 ---- */
@@ -222,24 +229,39 @@ int box_make(const struct spawn_start *s, struct box *ret, struct err *e)
 	return err_sys(e, ERR_SPAWN_FAILED, said.eno, "its sandbox: %s", said.step);
 }
 
-int box_available(struct err *e)
+static int try_one(struct err *e)
+{
+	struct box b;
+	struct spawn_start s = {.cwd_fd = -1, .uid = NOBODY, .gid = NOBODY};
+	unsigned action = SECCOMP_RET_KILL_PROCESS;
+	if (syscall(SYS_seccomp, SECCOMP_GET_ACTION_AVAIL, 0, &action) < 0)
+		return err_sys(e, ERR_SEC_TIER, errno,
+			       "its layer 'seccomp' is missing: a kernel with CONFIG_SECCOMP_FILTER is needed");
+	int r = box_make(&s, &b, e);
+	if (r < 0)
+		return r;
+	close(b.talk);
+	discard(&b);
+	return 0;
+}
+
+int box_available(struct sandbox_layers *ret, struct err *e)
 {
 	static bool known, can;
 	static struct err why;
-	if (!known) {
-		struct box b;
-		struct spawn_start s = {.cwd_fd = -1, .uid = NOBODY, .gid = NOBODY};
-		can = box_make(&s, &b, &why) == 0;
-		known = true;
-		if (can) {
-			close(b.talk);
-			discard(&b);
-		}
+	int eno;
+	if (!known)
+		can = try_one(&why) == 0;
+	known = true;
+	if (!can) {
+		*e = why;
+		return -(why.eno ? why.eno : EPERM);
 	}
-	if (can)
-		return 0;
-	*e = why;
-	return -(why.eno ? why.eno : EPERM);
+	*ret = (struct sandbox_layers){.landlock_abi = sandbox_landlock_abi(&eno)};
+	ret->active = box_namespaces() | LAYER_BIT(LAYER_SECCOMP) | LAYER_BIT(LAYER_NO_NEW_PRIVS) |
+		      LAYER_BIT(LAYER_NO_CAPS) | (geteuid() == 0 ? LAYER_BIT(LAYER_OWN_UID) : 0);
+	*(ret->landlock_abi ? &ret->active : &ret->missing) |= LAYER_BIT(LAYER_LANDLOCK);
+	return 0;
 }
 
 /* ---- entering it ---- */
@@ -253,9 +275,17 @@ bool box_enter(const struct box *b)
 	return !user || (write(b->talk, &go, 1) == 1 && read(b->talk, &go, 1) == 1);
 }
 
-const char *box_drop(const struct spawn_start *s)
+const char *box_drop(const struct spawn_start *s, struct sandbox_layers *l)
 {
 	if (!drop_caps())
 		return "its capabilities";
-	return box_landlock(s->cwd) ? NULL : "its rules of Landlock";
+	l->active |= LAYER_BIT(LAYER_NO_CAPS);
+	l->landlock_abi = sandbox_landlock_abi(&errno);
+	if (!l->landlock_abi)
+		l->missing |= LAYER_BIT(LAYER_LANDLOCK);
+	else
+		l->active |= LAYER_BIT(LAYER_LANDLOCK);
+	if (l->landlock_abi ? box_landlock(s->cwd, l->landlock_abi) : s->allow_degraded)
+		return NULL;
+	return "its rules of Landlock";
 }

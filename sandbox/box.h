@@ -22,18 +22,21 @@ int box_make(const struct spawn_start *s, struct box *ret, struct err *e);
 #define BOX_STOP SIGUSR1
 #define BOX_CONT SIGUSR2
 
-/* Can boxes be made here? Makes one, the first time. 0, or -errno with the reason and what to do. */
-int box_available(struct err *e);
+/* Can boxes be made here, and what is one made of? Makes one, the first time. 0, or -errno with the reason and what to
+ * do. */
+int box_available(struct sandbox_layers *ret, struct err *e);
 
 /* ---- between clone and exec, in the spawner's memory: no allocation, bare system calls ---- */
 
 /* Enter the namespaces of a box; below it the next clone is in its pid namespace. false with errno. */
 bool box_enter(const struct box *b);
+/* The namespaces of a box, as a set of layers. */
+uint32_t box_namespaces(void);
 /* Before it changes its ids, which takes the right to do so: no execve may give capabilities back. */
 void box_drop_bounds(void);
 /* After it: give up what a program has no use for: capabilities, and by Landlock everything that the box shows no need for.
- * NULL, or the step that failed with errno. */
-const char *box_drop(const struct spawn_start *s);
+ * What it did is added to l. NULL, or the step that failed with errno. */
+const char *box_drop(const struct spawn_start *s, struct sandbox_layers *l);
 
 /* ---- box_filter.c: system calls ---- */
 

@@ -229,13 +229,10 @@ static void allow_stream(int rules, int fd, uint64_t access)
 	syscall(SYS_landlock_add_rule, rules, 1, &b, 0);
 }
 
-bool box_landlock(const char *cwd)
+bool box_landlock(const char *cwd, uint32_t abi)
 {
 	static const char *const written[] = {"/tmp", "/dev/shm"};
 	char dev[32];
-	long abi = syscall(SYS_landlock_create_ruleset, NULL, 0, 1);
-	if (abi < 1)
-		return errno == ENOSYS || errno == EOPNOTSUPP; /* no such kernel: the mounts hold it */
 	struct ll_ruleset r = {.fs = LL_ALL_1 | (abi >= 2 ? LL_REFER : 0) | (abi >= 3 ? LL_TRUNCATE : 0),
 			       .scoped = abi >= 6 ? LL_SCOPES : 0};
 	size_t size = abi >= 6 ? sizeof r : sizeof r.fs;

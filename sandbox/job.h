@@ -43,6 +43,7 @@ struct job {
 	pid_t pid;   /* first process; 0: none yet */
 	struct cgroup *group; /* owned; NULL: a keeper holds it */
 	struct sandbox_limits limits; /* as enforced */
+	struct sandbox_layers layers; /* that hold it, once it has a pid */
 	uint64_t started_ns, ended_ns;
 	int status;         /* of the first process; from JOB_ENDING on */
 	struct rusage used; /* the same */

@@ -82,7 +82,7 @@ pid_t keeper_start(const struct spawn_start *s, uint64_t id, int fd, uint32_t ma
 	setsid();
 	keep_fds(&mine, &fd);
 	proctree_mark(mark);
-	r.pid = spawn_child(&mine, &r.err);
+	r.pid = spawn_child(&mine, &r.layers, &r.err);
 	for (int i = 0; i < 3; i++)
 		close(mine.stdio[i]); /* else a reader of its output waits for us */
 	report(fd, &r);

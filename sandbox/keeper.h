@@ -12,6 +12,7 @@
 struct keeper_report { /* what a keeper writes to its pipe: at most two, each in one piece */
 	uint64_t id;
 	pid_t pid;       /* of the program, when it runs */
+	struct sandbox_layers layers; /* that hold it */
 	struct err err;  /* why it does not */
 	bool ended;      /* the program ended: */
 	int status;      /* as by wait */

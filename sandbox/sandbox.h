@@ -26,6 +26,38 @@ struct sandbox_limits { /* 0: no limit */
 	uint64_t file_bytes; /* largest file, stdout and stderr included (RLIMIT_FSIZE) */
 };
 
+/* What holds a program. The first seven are namespaces. */
+enum sandbox_layer {
+	LAYER_USER,
+	LAYER_MOUNT,
+	LAYER_PID,
+	LAYER_NET,
+	LAYER_IPC,
+	LAYER_UTS,
+	LAYER_CGROUP,
+	LAYER_LANDLOCK,
+	LAYER_SECCOMP,      /* a filter of system calls */
+	LAYER_NO_NEW_PRIVS, /* no execve gives it more rights */
+	LAYER_NO_CAPS,      /* no capability, nor the way to one */
+	LAYER_OWN_UID,      /* not the daemon's */
+	LAYERS,
+};
+#define LAYER_BIT(layer) (1u << (layer))
+const char *sandbox_layer_name(enum sandbox_layer l); /* "mount" ... */
+
+struct sandbox_layers { /* sets of LAYER_BITs; limits are in struct sandbox_caps */
+	uint32_t active;
+	uint32_t missing; /* the driver has them, this kernel has not */
+	uint32_t landlock_abi;
+};
+#define SANDBOX_LAYERS_TEXT 160
+/* Names of a set of them, "mount pid landlock(7)"; l says the ABI. */
+void sandbox_layers_text(const struct sandbox_layers *l, uint32_t set, char out[static SANDBOX_LAYERS_TEXT]);
+/* A missing layer is a refusal: 0 when there is none, else -EPERM SEC_002 naming it and what to do. */
+int sandbox_layers_whole(const struct sandbox_layers *l, struct err *e);
+/* The ABI of the kernel's Landlock; 0 with the errno that says why there is none. Any thread. */
+uint32_t sandbox_landlock_abi(int *ret_eno);
+
 struct sandbox_spec {
 	uint64_t id;              /* chosen by the caller, never reused within one state directory */
 	const char *owner;        /* agent's name, for cgroup names and messages */
@@ -43,6 +75,7 @@ struct sandbox_spec {
 	gid_t gid;
 	struct sandbox_limits limits;
 	bool enforce;                       /* apply limits */
+	bool allow_degraded;                /* run it also where layers are missing */
 	const char *driver; /* by name; NULL: the best available of the tier */
 };
 
@@ -85,7 +118,7 @@ struct sandbox_caps {
 };
 
 struct sandbox_events { /* called on the loop thread, in order per id */
-	void (*started)(void *arg, uint64_t id, pid_t pid);
+	void (*started)(void *arg, uint64_t id, pid_t pid, const struct sandbox_layers *l);
 	void (*ended)(void *arg, uint64_t id, const struct sandbox_result *r);
 	/* The spawner died and was replaced or is gone; every process was reported ended. */
 	void (*lost)(void *arg);
@@ -137,10 +170,13 @@ struct sandbox_driver {
 	const char *name;
 	enum sandbox_tier tier;
 	const char *doc;
-	/* 0, or -errno with the reason and what to install or configure. */
-	int (*available)(struct err *e);
+	/* 0 with what will hold its programs, what is missing included; or -errno with the reason and what to install
+	 * or configure. The first call of a process may take milliseconds (sandbox_drivers_try). */
+	int (*available)(struct sandbox_layers *ret, struct err *e);
 };
 extern const struct sandbox_driver *const sandbox_drivers[]; /* NULL-ended */
+/* Find out now what each can do: before a process serves anybody. Processes forked later know it too. */
+void sandbox_drivers_try(void);
 
 /* Main loop of symbi-spawn on the descriptor; returns 0 when the other side is gone, after ending
  * everything it started. Takes state_dir's lock (spawn.lock) and leaves there what a later clean-up needs

@@ -31,6 +31,8 @@ struct start {
 	const struct spawn_start *s;
 	pid_t parent;
 	pid_t pid; /* in a box: of the program */
+	uid_t uid; /* of the parent */
+	struct sandbox_layers layers; /* put on so far */
 	int eno; /* of the step that failed */
 	const char *step;
 };
@@ -142,8 +144,12 @@ static int run(void *arg)
 		return fail(st, "its user and group");
 	if (!enter_directory(s))
 		return fail(st, "its working directory");
-	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-	const char *step = s->box ? box_drop(s) : NULL;
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+		return fail(st, "no new privileges");
+	st->layers.active |= LAYER_BIT(LAYER_NO_NEW_PRIVS);
+	if (s->uid >= 0 && s->uid != st->uid)
+		st->layers.active |= LAYER_BIT(LAYER_OWN_UID);
+	const char *step = s->box ? box_drop(s, &st->layers) : NULL;
 	if (step)
 		return fail(st, step);
 	prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0); /* after the ids: changing them clears it */
@@ -153,6 +159,8 @@ static int run(void *arg)
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	if (s->box && !box_filter_apply())
 		return fail(st, "its filter of system calls");
+	if (s->box)
+		st->layers.active |= LAYER_BIT(LAYER_SECCOMP);
 	execve(s->program, s->argv, s->envp);
 	return fail(st, NULL);
 }
@@ -174,6 +182,7 @@ static int child_for_box(void *arg)
 		return fail(st, step);
 	if (!box_enter(st->s->box))
 		return fail(st, "its sandbox cannot be entered");
+	st->layers.active |= box_namespaces();
 	pid_t pid = clone(run, stack + sizeof stack, CLONE_VM | CLONE_VFORK | CLONE_PARENT | SIGCHLD,
 			  st);
 	if (pid < 0)
@@ -204,10 +213,10 @@ static int explain(const struct start *st, struct err *e)
 	return err_sys(e, ERR_SPAWN_FAILED, st->eno, "'%s' cannot be executed", s->program);
 }
 
-pid_t spawn_child(const struct spawn_start *s, struct err *e)
+pid_t spawn_child(const struct spawn_start *s, struct sandbox_layers *ret, struct err *e)
 {
 	_Alignas(16) static char stack[STACK_SIZE];
-	struct start st = {.s = s, .parent = getpid()};
+	struct start st = {.s = s, .parent = getpid(), .uid = geteuid()};
 	pid_t pid = clone(s->box ? child_for_box : child, stack + sizeof stack, CLONE_VM | CLONE_VFORK | SIGCHLD, &st);
 	if (pid < 0)
 		return err_sys(e, ERR_SPAWN_FAILED, errno, "no process for '%s'", s->program);
@@ -216,6 +225,7 @@ pid_t spawn_child(const struct spawn_start *s, struct err *e)
 		pid = st.pid;
 		prctl(PR_SET_DUMPABLE, 1, 0, 0, 0); /* a change of ids in our memory took it away */
 	}
+	*ret = st.layers;
 	if (!st.eno)
 		return pid;
 	if (pid > 0)

@@ -13,6 +13,7 @@ struct spawn_start { /* everything borrowed */
 	int stdio[3], cwd_fd; /* cwd_fd -1: go by cwd */
 	struct sandbox_limits limits;
 	bool enforce;       /* apply limits */
+	bool allow_degraded; /* run it also where a layer is missing */
 	bool memory_by_as;  /* no cgroup holds its memory: RLIMIT_AS */
 	uint32_t nproc;     /* no cgroup counts its processes: RLIMIT_NPROC; 0: none */
 	int64_t uid, gid;   /* -1: unchanged */
@@ -24,6 +25,6 @@ struct spawn_start { /* everything borrowed */
  * work to be free of them, and what a child's score with the out-of-memory killer will be is read. */
 void spawn_child_init(void);
 
-/* Start it. The pid, once the program runs. When it could not be reached, -errno with the reason in e, and
+/* Start it. The pid, once the program runs, and in *ret what holds it. When it could not be reached, -errno with the reason in e, and
  * no process is left. The caller is suspended meanwhile, as by vfork. */
-pid_t spawn_child(const struct spawn_start *s, struct err *e);
+pid_t spawn_child(const struct spawn_start *s, struct sandbox_layers *ret, struct err *e);

@@ -48,7 +48,7 @@ static void on_message(struct spawn_client *c, const struct spawn_event *m)
 	if (c->token && !c->listing)
 		return; /* meant for an earlier worker; the list has it all again */
 	if (m->op == SPAWN_STARTED)
-		c->ev.started(c->arg, m->id, m->pid);
+		c->ev.started(c->arg, m->id, m->pid, &m->layers);
 	else if (m->op == SPAWN_ENDED)
 		c->ev.ended(c->arg, m->id, &m->result);
 	else if (m->op == SPAWN_MEASURED && c->ev.measured)
@@ -290,7 +290,8 @@ int sandbox_start(struct spawn_client *c, enum sandbox_tier tier, const struct s
 			      .id = s->id,
 			      .limits = s->limits,
 			      .flags = (s->enforce ? SPAWN_ENFORCE : 0u) |
-				       (tier == TIER_1 ? SPAWN_BOX : 0u),
+				       (tier == TIER_1 ? SPAWN_BOX : 0u) |
+				       (s->allow_degraded ? SPAWN_DEGRADED : 0u),
 			      .uid = s->uid == (uid_t)-1 ? -1 : (int64_t)s->uid,
 			      .gid = s->gid == (gid_t)-1 ? -1 : (int64_t)s->gid};
 	q.argc = add_strings(&text, s->argv);

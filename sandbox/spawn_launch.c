@@ -28,16 +28,21 @@ static bool read_text(const struct spawn_req *q, int fd, char *text)
 static int start_in_box(struct server *s, struct job *j, struct spawn_start *st, struct err *e)
 {
 	struct box b;
+	struct sandbox_layers l;
 	if (geteuid() == 0 && st->uid <= 0)
 		return err_set(e, ERR_SEC_VIOLATION, "nothing runs as root in a sandbox");
-	int r = box_filter_init(e);
+	int r = box_available(&l, e);
+	if (r == 0 && !st->allow_degraded)
+		r = sandbox_layers_whole(&l, e);
+	if (r == 0)
+		r = box_filter_init(e);
 	if (r == 0)
 		r = box_make(st, &b, e);
 	if (r < 0)
 		return r;
 	jobs_add_pid(&s->jobs, j, &j->box, b.pid);
 	st->box = &b;
-	r = j->pid = spawn_child(st, e);
+	r = j->pid = spawn_child(st, &j->layers, e);
 	close(b.fd);
 	close(b.talk);
 	if (r < 0)
@@ -63,7 +68,7 @@ static void launch(struct server *s, struct job *j, struct spawn_start *st, bool
 	if (r == 0 && boxed)
 		r = start_in_box(s, j, st, &e);
 	else if (r == 0 && j->group)
-		r = j->pid = spawn_child(st, &e);
+		r = j->pid = spawn_child(st, &j->layers, &e);
 	else if (r == 0)
 		r = keeper_start(st, j->id, s->reports[1], s->mark, &e);
 	if (r < 0) {
@@ -109,6 +114,7 @@ void server_start(struct server *s, const struct spawn_req *q, char *text, const
 	st.envp = strings + 2 + q->argc + 1;
 	st.limits = q->limits;
 	st.enforce = q->flags & SPAWN_ENFORCE;
+	st.allow_degraded = q->flags & SPAWN_DEGRADED;
 	st.uid = q->uid;
 	st.gid = q->gid;
 	launch(s, j, &st, q->flags & SPAWN_BOX);

@@ -41,6 +41,7 @@ enum spawn_flag { /* the first SPAWN_FDS say which descriptors come along, in th
 	SPAWN_HOLD = 1 << 5,
 	SPAWN_ENFORCE = 1 << 6,
 	SPAWN_BOX = 1 << 7, /* tier 1: in a box */
+	SPAWN_DEGRADED = 1 << 8, /* also where a layer is missing */
 };
 #define SPAWN_FDS 6
 
@@ -62,6 +63,7 @@ struct spawn_event {
 		struct sandbox_result result;
 		struct sandbox_usage usage;
 		struct sandbox_caps caps;
+		struct sandbox_layers layers; /* SPAWN_STARTED */
 	};
 };
 

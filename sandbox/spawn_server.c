@@ -47,7 +47,10 @@ static struct spawn_event event_of(const struct server *s, struct job *j, unsign
 {
 	struct spawn_event ev = {.id = j->id, .pid = j->pid};
 	switch ((enum job_news)news) {
-	case NEWS_STARTED: ev.op = SPAWN_STARTED; break;
+	case NEWS_STARTED:
+		ev.op = SPAWN_STARTED;
+		ev.layers = j->layers;
+		break;
 	case NEWS_MEASURED:
 		ev.op = SPAWN_MEASURED;
 		job_usage(j, &ev.usage);
@@ -231,6 +234,7 @@ static void read_reports(struct server *s)
 			ending(s, j, r.status, &r.used);
 		} else if (r.pid > 0) {
 			j->pid = r.pid;
+			j->layers = r.layers;
 			server_queue(s, j, NEWS_STARTED);
 			send_signal(j, j->early);
 			if (j->killed)
@@ -357,6 +361,7 @@ int server_open(struct server *s, int sock, const char *group_name, uint32_t mar
 	if (!s->base)
 		return err_set(e, ERR_SYS_MEMORY, "no memory for the spawner");
 	s->keepers = !s->caps.kill;
+	sandbox_drivers_try();
 	if (add_fd(s, sock) < 0 || add_fd(s, s->signals) < 0 || add_fd(s, s->reports[0]) < 0)
 		return err_sys(e, ERR_SPAWN_FAILED, errno, "the spawner's descriptors");
 	return 0;

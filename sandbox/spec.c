@@ -33,9 +33,10 @@ int sandbox_tier_parse(const char *s, enum sandbox_tier *ret)
 	return -EINVAL;
 }
 
-static int native_available(struct err *e)
+static int native_available(struct sandbox_layers *ret, struct err *e)
 {
 	(void)e;
+	*ret = (struct sandbox_layers){.active = LAYER_BIT(LAYER_NO_NEW_PRIVS)};
 	return 0;
 }
 
@@ -54,15 +55,29 @@ static const struct sandbox_driver proc = {
 };
 const struct sandbox_driver *const sandbox_drivers[] = {&native, &proc, NULL};
 
-int sandbox_driver_find(enum sandbox_tier tier, const char *name, const struct sandbox_driver **ret,
-			struct err *e)
+void sandbox_drivers_try(void)
+{
+	for (const struct sandbox_driver *const *d = sandbox_drivers; *d; d++)
+		(*d)->available(&(struct sandbox_layers){0}, &(struct err){0});
+}
+
+/* Can it run here? */
+static int usable(const struct sandbox_driver *d, bool degraded, struct err *e)
+{
+	struct sandbox_layers l = {0};
+	int r = d->available(&l, e);
+	return r < 0 || degraded ? r : sandbox_layers_whole(&l, e);
+}
+
+int sandbox_driver_find(enum sandbox_tier tier, const char *name, bool degraded,
+			const struct sandbox_driver **ret, struct err *e)
 {
 	int r = 0;
 	for (const struct sandbox_driver *const *d = sandbox_drivers; *d; d++) {
 		struct err why = {0};
 		if ((*d)->tier != tier || (name && strcmp((*d)->name, name) != 0))
 			continue;
-		if ((*d)->available(&why) == 0) {
+		if (usable(*d, degraded, &why) == 0) {
 			if (ret)
 				*ret = *d;
 			return 0;
@@ -82,9 +97,9 @@ int sandbox_driver_find(enum sandbox_tier tier, const char *name, const struct s
 		sandbox_tier_name(tier));
 }
 
-int sandbox_tier_available(enum sandbox_tier tier, struct err *e)
+int sandbox_tier_available(enum sandbox_tier tier, bool degraded, struct err *e)
 {
-	return sandbox_driver_find(tier, NULL, NULL, e);
+	return sandbox_driver_find(tier, NULL, degraded, NULL, e);
 }
 
 static const char *env_path(const struct sandbox_spec *s)
@@ -136,7 +151,7 @@ static bool allowed(const char *const *allow, const char *program)
 int sandbox_spec_check(enum sandbox_tier tier, const struct sandbox_spec *s, char program[PATH_MAX],
 		       struct err *e)
 {
-	int r = sandbox_driver_find(tier, s->driver, NULL, e);
+	int r = sandbox_driver_find(tier, s->driver, s->allow_degraded, NULL, e);
 	if (r < 0)
 		return r;
 	if (!s->argv || !s->argv[0] || !*s->argv[0])

@@ -6,13 +6,13 @@
 
 #include "sandbox/sandbox.h"
 
-/* Can any driver of this tier run here? 0, or -EPERM SEC_002 with the reason. */
-int sandbox_tier_available(enum sandbox_tier tier, struct err *e);
+/* Can any driver of this tier run here, with all of its layers unless degraded? 0, or -EPERM SEC_002 with the reason. */
+int sandbox_tier_available(enum sandbox_tier tier, bool degraded, struct err *e);
 
-/* The best driver of this tier that can run here, or that of this name (NULL: any). 0, or -EPERM SEC_002 with
- * the reason why there is none. ret may be NULL. */
-int sandbox_driver_find(enum sandbox_tier tier, const char *name, const struct sandbox_driver **ret,
-			struct err *e);
+/* The best driver of this tier that can run here, or that of this name (NULL: any), with all of its layers unless
+ * degraded. 0, or -EPERM SEC_002 with the reason why there is none. ret may be NULL. */
+int sandbox_driver_find(enum sandbox_tier tier, const char *name, bool degraded,
+			const struct sandbox_driver **ret, struct err *e);
 
 /* Check all of s; program gets the resolved path of what will be executed. argv[0] is a path,
  * taken from s->cwd when it is relative, or a name that is looked up in the PATH of s->envp; entries of s->allow are absolute paths or names in the

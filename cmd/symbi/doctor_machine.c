@@ -3,7 +3,6 @@
  * where that leaves no trace. L4. */
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/landlock.h>
 #include <linux/seccomp.h>
 #include <sched.h>
 #include <signal.h>
@@ -171,15 +170,16 @@ static void check_userns(const struct checkup *c, struct finding *f)
 static void check_landlock(const struct checkup *c, struct finding *f)
 {
 	(void)c;
-	long abi = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
+	int eno = 0;
+	uint32_t abi = sandbox_landlock_abi(&eno);
 	if (abi > 0)
-		finding_set(f, VERDICT_OK, NULL, "ABI %ld", abi);
+		finding_set(f, VERDICT_OK, NULL, "ABI %u", abi);
 	else
 		finding_set(f, VERDICT_WARN,
-			    errno == EOPNOTSUPP
+			    eno == EOPNOTSUPP
 				    ? "boot with landlock in lsm="
 				    : "a kernel from 5.13 on with CONFIG_SECURITY_LANDLOCK",
-			    "%s", strerror(errno));
+			    "%s; Tier1 is refused but for specs with allow_degraded: true", strerror(eno));
 }
 
 static void check_seccomp(const struct checkup *c, struct finding *f)
@@ -196,18 +196,23 @@ static void check_seccomp(const struct checkup *c, struct finding *f)
 static void check_tiers(const struct checkup *c, struct finding *f)
 {
 	(void)c;
-	char have[120] = "", why[400] = "";
+	char have[300] = "", why[400] = "", layers[SANDBOX_LAYERS_TEXT];
 	for (const struct sandbox_driver *const *d = sandbox_drivers; *d; d++) {
 		struct err e = {0};
+		struct sandbox_layers l = {0};
 		size_t n = strlen(have), w = strlen(why);
-		if ((*d)->available(&e) == 0)
-			snprintf(have + n, sizeof have - n, "%s%s (%s)", n ? ", " : "",
-				 sandbox_tier_name((*d)->tier), (*d)->name);
+		int r = (*d)->available(&l, &e);
+		sandbox_layers_text(&l, l.active, layers);
+		if (r == 0)
+			r = sandbox_layers_whole(&l, &e);
+		if (r == 0)
+			snprintf(have + n, sizeof have - n, "%s%s (%s: %s)", n ? ", " : "",
+				 sandbox_tier_name((*d)->tier), (*d)->name, layers);
 		else
-			snprintf(why + w, sizeof why - w, "%s%s: %.120s", w ? "; " : "", (*d)->name,
+			snprintf(why + w, sizeof why - w, "%s%s: %.300s", w ? "; " : "", (*d)->name,
 				 e.msg);
 	}
-	finding_set(f, have[0] ? VERDICT_OK : VERDICT_MISSING, why, "%s",
+	finding_set(f, !have[0] ? VERDICT_MISSING : why[0] ? VERDICT_WARN : VERDICT_OK, why, "%s",
 		    have[0] ? have : "no driver can be used: nothing can be run");
 }
 

@@ -244,6 +244,7 @@ int start_all(struct daemon *d, struct err *e)
 	int r = lock_state(d, e);
 	if (r < 0)
 		return r;
+	sandbox_drivers_try(); /* the worker, forked later, answers at once */
 	r = spawn_server_cleanup(d->state, e);
 	if (r == 0)
 		r = start_spawner(d, e);

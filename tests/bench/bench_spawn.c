@@ -34,9 +34,9 @@ struct bench {
 	struct scratch scratch;
 };
 
-static void on_started(void *arg, uint64_t id, pid_t pid)
+static void on_started(void *arg, uint64_t id, pid_t pid, const struct sandbox_layers *l)
 {
-	(void)arg, (void)id, (void)pid;
+	(void)arg, (void)id, (void)pid, (void)l;
 }
 
 static void on_ended(void *arg, uint64_t id, const struct sandbox_result *r)
@@ -188,7 +188,7 @@ static void measure_box(struct bench *b, const char *what, unsigned rounds)
 	const struct sandbox_driver *const *d = sandbox_drivers;
 	while (*d && (*d)->tier != TIER_1)
 		d++;
-	if (!*d || (*d)->available(&e) < 0) {
+	if (!*d || (*d)->available(&(struct sandbox_layers){0}, &e) < 0) {
 		fprintf(stderr, "bench_spawn: no box: %s\n", e.msg);
 		return;
 	}

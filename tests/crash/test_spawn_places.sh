@@ -4,7 +4,7 @@
 # tests. One after the other: they count the processes of the user that they share.
 set -u
 failed=0
-for prog in cgroup drivers box spawn spawn_end spawn_limits spawn_lost; do
+for prog in cgroup drivers box layers spawn spawn_end spawn_limits spawn_lost; do
   TEST_PLACE=others timeout 300 "${TEST_BUILD_DIR:?}/tests/test_$prog" || failed=1
 done
 exit $failed

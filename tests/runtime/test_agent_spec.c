@@ -97,8 +97,9 @@ static char *described(const struct agent_spec *s)
 	put_list(&b, "env", s->env);
 	buf_printf(&b, "restart %d %u %llu\n", s->restart.policy, s->restart.max_restarts,
 		   (unsigned long long)s->restart.window_ms);
-	buf_printf(&b, "%s %s %s %llu %d %d\n", s->runtime, s->code, s->workdir,
-		   (unsigned long long)s->interval_ms, s->tier_given, s->idle_timeout_given);
+	buf_printf(&b, "%s %s %s %llu %d %d %d\n", s->runtime, s->code, s->workdir,
+		   (unsigned long long)s->interval_ms, s->tier_given, s->idle_timeout_given,
+		   s->allow_degraded);
 	if (s->metadata) {
 		value_dump_json(value_get(s->metadata, "version"), &b);
 		value_dump_json(value_get(s->metadata, "tags"), &b);

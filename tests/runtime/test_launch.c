@@ -92,7 +92,7 @@ static void in_a_sandbox_it_is_nobody_else_and_sees_nobody_else(void **state)
 	struct engine *t = *state;
 	struct err e = {0};
 	char out[4096], want[64];
-	if (sandbox_tier_available(TIER_1, &e) < 0) {
+	if (sandbox_tier_available(TIER_1, false, &e) < 0) {
 		printf("skipped: %s\n", e.msg);
 		skip();
 	}

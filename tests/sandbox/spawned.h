@@ -31,6 +31,7 @@ struct heard { /* what was told about one id */
 	unsigned started, ended, measured;
 	struct sandbox_result result;
 	struct sandbox_usage usage;
+	struct sandbox_layers layers;
 };
 
 struct spawned {
@@ -46,6 +47,7 @@ struct spawned {
 	uint64_t next_id;
 	uv_timer_t timer;
 	const struct sandbox_driver *driver; /* to start with; NULL: native */
+	void (*before)(void); /* in the spawner's process, before it is one; NULL: nothing */
 };
 
 static inline struct heard *heard_of(struct spawned *s, uint64_t id)
@@ -58,11 +60,12 @@ static inline struct heard *heard_of(struct spawned *s, uint64_t id)
 	return &s->heard[s->n++];
 }
 
-static inline void spawned_started(void *arg, uint64_t id, pid_t pid)
+static inline void spawned_started(void *arg, uint64_t id, pid_t pid, const struct sandbox_layers *l)
 {
 	struct heard *h = heard_of(arg, id);
 	h->started++;
 	h->pid = pid;
+	h->layers = *l;
 }
 
 static inline void spawned_ended(void *arg, uint64_t id, const struct sandbox_result *r)
@@ -105,6 +108,8 @@ static inline void spawned_run_spawner(struct spawned *s)
 	s->pid = fork();
 	if (s->pid == 0) {
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		if (s->before)
+			s->before();
 		dup2(sv[1], 3);
 		execl(SYMBI_BIN_DIR "/symbi-spawn", "symbi-spawn", "--fd", "3", "--state", s->state,
 		      (char *)NULL);
@@ -131,7 +136,7 @@ static inline void spawned_disconnect(struct spawned *s)
 static inline void spawned_open(struct spawned *s)
 {
 	struct err e = {0};
-	*s = (struct spawned){.keep = -1, .next_id = 1};
+	*s = (struct spawned){.keep = -1, .next_id = 1, .before = s->before};
 	tempdir_make(s->dir);
 	chmod(s->dir, 0755);
 	snprintf(s->state, sizeof s->state, "%s/state", s->dir);

@@ -233,7 +233,7 @@ static int tests(const char *place)
 		cmocka_unit_test(a_program_outside_is_named),
 		cmocka_unit_test(a_killed_spawner_leaves_no_box),
 	};
-	if (!box() || box()->available(&e) < 0) {
+	if (!box() || box()->available(&(struct sandbox_layers){0}, &e) < 0) {
 		printf("skipped: %s\n", e.msg);
 		exit(77);
 	}

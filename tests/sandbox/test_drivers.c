@@ -251,7 +251,7 @@ static int tests_of(const char *place)
 		struct err e = {0};
 		char name[64];
 		driver = *d;
-		if (driver->available(&e) < 0) {
+		if (driver->available(&(struct sandbox_layers){0}, &e) < 0) {
 			printf("skipped: driver '%s' of %s: %s\n", driver->name,
 			       sandbox_tier_name(driver->tier), e.msg);
 			continue;

@@ -202,15 +202,15 @@ static void a_tier_without_driver_is_refused_by_name(void **state)
 	for (int t = TIER_NONE; t <= TIER_3; t++) {
 		if (have[t])
 			continue;
-		assert_int_equal(sandbox_driver_find((enum sandbox_tier)t, NULL, NULL, &e), -EPERM);
+		assert_int_equal(sandbox_driver_find((enum sandbox_tier)t, NULL, false, NULL, &e), -EPERM);
 		assert_int_equal(e.code, ERR_SEC_TIER);
 		assert_non_null(strstr(e.msg, sandbox_tier_name((enum sandbox_tier)t)));
 	}
 	e = (struct err){0};
-	assert_int_equal(sandbox_driver_find(TIER_NONE, NULL, NULL, &e), 0);
+	assert_int_equal(sandbox_driver_find(TIER_NONE, NULL, false, NULL, &e), 0);
 	assert_int_equal(e.code, ERR_NONE);
-	assert_int_equal(sandbox_driver_find(TIER_NONE, "native", NULL, &e), 0);
-	assert_int_equal(sandbox_driver_find(TIER_NONE, "magic", NULL, &e), -EPERM);
+	assert_int_equal(sandbox_driver_find(TIER_NONE, "native", false, NULL, &e), 0);
+	assert_int_equal(sandbox_driver_find(TIER_NONE, "magic", false, NULL, &e), -EPERM);
 	assert_non_null(strstr(e.msg, "magic"));
 }
 
