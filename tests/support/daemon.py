@@ -31,6 +31,7 @@ class Daemon:
                     + "".join(s + "\n" for s in settings))
         os.environ["TEST_MARK"] = self.dir  # found again in /proc/PID/environ
         atexit.register(self.end)
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # a test's time ran out: its daemon ends with it
 
     def up(self):
         subprocess.run([BIN + "/symbi", "up", "--mount", self.mount, "--state", self.state,
