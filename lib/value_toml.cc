@@ -187,8 +187,9 @@ try {
 	for (size_t i = 0; i < len; i++)
 		lines += text[i] == '\n';
 	std::string what(why.description());
-	// What is wrong on the last line, or that the end came too early, more text may cure.
-	*b->unfinished = line >= lines || what.find("end-of-file") != std::string::npos;
+	// What is wrong on the last line, or that the end came too early, even within a letter, more text may cure.
+	*b->unfinished = line >= lines || what.find("end-of-file") != std::string::npos ||
+			 what.find("EOF") != std::string::npos;
 	return err_at(e, ERR_TEXT_SYNTAX, line, "line %u: %s", line, what.c_str());
 } catch (...) { // std::bad_alloc; for the text of a parse_error the library itself ends the process
 	return no_memory(e);

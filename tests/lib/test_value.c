@@ -340,6 +340,7 @@ static void every_beginning_of_a_good_text_is_good_or_unfinished(void **state)
 		 "# c\na = 1\nb = \"x\\u00e9\\n\"\n[t.u]\nc = [1, 2,\n 3]\nd = 'lit'\n"},
 		{VALUE_TOML,
 		 "s = '''\nmany\nlines'''\nm = \"\"\"\nx\\\n  y\"\"\"\ni = {a = 1, b = {c = 2}}\n"},
+		{VALUE_TOML, "s = '''\n\xef\xbb\xbf x\n\xe2\x82\xac\n'''\n"}, /* cut in the first letter of a line */
 		{VALUE_TOML, "[[p]]\nn = \"\xc3\xa9\xe2\x82\xac\"\nd = 2026-01-02T03:04:05Z\nr = "
 			     "-1.5e3\n[[p]]\nb = true\n"},
 	};
