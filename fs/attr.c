@@ -30,11 +30,14 @@ static int attr_log(struct tree *t, const struct place *p, const struct fs_ctx *
 static int attr_spec(struct tree *t, const struct place *p, const struct fs_ctx *c,
 		     struct fs_attr *a, struct err *e)
 {
-	if (c->agent) {
-		a->mode = S_IFREG | agent_mode_bits(c->agent);
-		a->size = agent_text_len(c->agent);
-		a->mtime_ms = a->ctime_ms = agent_mtime_ms(c->agent);
-		a->hold = FS_HOLD_NAME;
+	struct stored st;
+	if (p->serial && place_store(p)->by_serial(t->rt, p->serial, &st)) {
+		a->mode = S_IFREG | st.mode;
+		a->uid = st.uid;
+		a->gid = st.gid;
+		a->size = st.len;
+		a->mtime_ms = a->ctime_ms = st.mtime_ms;
+		a->hold = c->agent ? FS_HOLD_NAME : FS_HOLD_SHORT; /* nobody tells a kernel of the others */
 		return 0;
 	}
 	struct doc *d = doc_by_id(t, p->sub);
@@ -131,10 +134,10 @@ static int attr(struct tree *t, const struct place *p, const struct actor *who, 
 	 * (fs.protected_regular); that only owners remove or replace is checked here. */
 	if (p->row->id == t->agents_row)
 		a->mode = S_IFDIR | (t->uid == 0 ? 0777 : 0755);
-	if (p->row->of_agents) {
+	if (p->row->lists) {
 		t->rows[p->row->id].asked = true;
-		a->mtime_ms = a->ctime_ms = t->agents_changed_ms;
-		a->mtime_ns = t->agents_changes % 1000000;
+		a->mtime_ms = a->ctime_ms = p->row->changed_ms;
+		a->mtime_ns = p->row->changes % 1000000;
 	}
 	if (a->kind == FS_STORE)
 		r = attr_spec(t, p, &c, a, e);
@@ -168,6 +171,19 @@ struct actor actor_with_groups(const struct actor *who, gid_t gid)
 	return a;
 }
 
+/* The name by which policy knows what a is: an agent's, a document's; NULL: the daemon's own. */
+static const char *object_of(struct tree *t, const struct fs_attr *a)
+{
+	struct place p;
+	struct stored st;
+	if (place_of(t, a->id, &p, NULL) < 0)
+		return NULL;
+	if (place_store(&p) && place_store(&p) != &fs_store_agents)
+		return place_store(&p)->by_serial(t->rt, p.serial, &st) ? st.file : NULL;
+	struct agent *agent = p.serial ? agent_by_serial(t->rt, p.serial) : NULL;
+	return agent ? agent_name(agent) : NULL;
+}
+
 int access_check(struct tree *t, const struct actor *who, const struct fs_attr *a,
 		 const struct fs_node *node, int want, struct err *e)
 {
@@ -175,7 +191,7 @@ int access_check(struct tree *t, const struct actor *who, const struct fs_attr *
 	if (who->uid != a->uid) /* groups count for who does not own it */
 		member = actor_with_groups(who, a->gid);
 	return runtime_authorize(t->rt, &member, node && node->action ? node->action : "tree.walk",
-				 a->uid, a->gid, a->mode & 07777, want, e);
+				 node ? object_of(t, a) : NULL, a->uid, a->gid, a->mode & 07777, want, e);
 }
 
 void tree_failed(struct tree *t, const struct actor *who, fs_id id, const char *name,
@@ -187,7 +203,7 @@ void tree_failed(struct tree *t, const struct actor *who, fs_id id, const char *
 	struct agent *a = NULL;
 	if (place_of(t, id, &p, NULL) == 0) {
 		place_path(t, &p, &path);
-		if (p.serial && e->code != ERR_FS_NO_ANSWER) /* that says nothing about the agent */
+		if (p.serial && place_is_agents(&p) && e->code != ERR_FS_NO_ANSWER) /* that says nothing about the agent */
 			a = agent_by_serial(t->rt, p.serial);
 	}
 	if (name)

@@ -172,7 +172,7 @@ int fuse_open_front(struct fuse_front **ret, struct tree *t, struct loop *l,
 	f->watch.data = f;
 	uv_poll_start(&f->watch, UV_READABLE, on_readable);
 	if (o->resumed) {
-		tree_agents_changed(t); /* the last worker may have died before it said so */
+		tree_all_changed(t); /* the last worker may have died before it said so */
 		fuse_notify_resend(f);
 	}
 	for (uint32_t i = 0; i < f->handle_count;

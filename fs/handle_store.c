@@ -14,13 +14,18 @@ static struct buf *text_of(struct handle *h)
 	return h->doc ? &h->doc->text : h->have_snap ? &h->snap : &h->in;
 }
 
+static const struct fs_store *store_of(const struct handle *h)
+{
+	return place_store(&h->at);
+}
+
 static const char *file_name(const struct handle *h)
 {
 	uint32_t serial = h->doc ? h->doc->serial : h->at.serial;
 	if (!serial)
 		return h->doc->st.name;
-	struct agent *a = agent_by_serial(h->t->rt, serial);
-	return a ? agent_file_name(a) : NULL;
+	struct stored st;
+	return store_of(h)->by_serial(h->t->rt, serial, &st) ? st.file : NULL;
 }
 
 static void keep_text_from(struct handle *h, uint64_t from)
@@ -55,7 +60,7 @@ static int store_open(struct handle *h, struct err *e)
 	if (h->st.flags & O_TRUNC)
 		return 0; /* the buffer starts empty; the agent keeps its spec until a commit */
 	h->have_snap = (h->st.flags & O_ACCMODE) == O_RDONLY;
-	return agent_text(h->t->rt, agent_by_serial(h->t->rt, h->at.serial), text_of(h), e);
+	return store_of(h)->text(h->t->rt, h->at.serial, text_of(h), e);
 }
 
 static int store_restore(struct handle *h, struct err *e)
@@ -158,9 +163,9 @@ static int check_so_far(struct handle *h, const struct buf *b, uint64_t off, siz
 {
 	const char *name = file_name(h);
 	bool unfinished = false;
-	if (!name || !doc_is_spec_name(name) || off != before)
+	if (!name || !store_of(h)->is_name(name) || off != before)
 		return 0;
-	int r = agent_check(h->t->rt, name, b->data, b->len, &unfinished, e);
+	int r = store_of(h)->check(h->t->rt, name, b->data, b->len, &unfinished, e);
 	return r < 0 && (!unfinished || ends_badly(b, e)) ? r : 0;
 }
 
@@ -280,20 +285,19 @@ static void commit_part(void *arg, const struct err *e)
 	free(c);
 }
 
-/* The name is the agent's from now on. */
-static void became_agent(struct commit *c)
+/* The name is the object's from now on. */
+static void became_object(struct commit *c)
 {
 	struct tree *t = c->h->t;
 	struct doc *d = c->h->doc;
-	struct agent *a = agent_find(t->rt, d->st.name,
-				     (size_t)(strrchr(d->st.name, '.') - d->st.name));
-	if (!a || d->hidden)
+	struct stored st;
+	if (d->hidden || !doc_store(t, d)->find(t->rt, d->st.name, &st))
 		return;
-	d->serial = (uint32_t)agent_serial(a);
+	d->serial = st.serial;
 	doc_hide(t, d);
 	struct runtime_done done = {commit_part, c};
 	c->pending++;
-	if (!doc_mode_to_agent(t, d, d->st.name, &c->req->who, done))
+	if (!doc_mode_to_object(t, d, d->st.name, &c->req->who, done))
 		c->pending--; /* the caller is still counted */
 }
 
@@ -311,17 +315,19 @@ static void commit_begin(struct handle *h, struct fs_req *req, const char *name)
 	if (!req_was_done(h->t, req)) {
 		struct buf *b = text_of(h);
 		struct runtime_done done = {commit_part, c};
-		struct agent *a = agent_find(h->t->rt, name, (size_t)(strrchr(name, '.') - name));
-		struct actor who = a ? actor_with_groups(&req->who, agent_gid(a)) : req->who;
+		const struct fs_store *store = store_of(h);
+		struct stored st;
+		bool there = store->find(h->t->rt, name, &st);
+		struct actor who = there ? actor_with_groups(&req->who, st.gid) : req->who;
 		c->pending++;
-		if (a)
-			tree_agent_stale(h->t, a, STALE_TEXT);
-		r = agent_put(h->t->rt, &who, name, b->data, b->len, false, done, &e);
+		if (there)
+			tree_stored_stale(h->t, store, st.serial, STALE_TEXT);
+		r = store->put(h->t->rt, &who, name, b->data, b->len, done, &e);
 		if (r < 0)
 			commit_part(c, &e);
 	}
 	if (r == 0 && h->doc)
-		became_agent(c);
+		became_object(c);
 	commit_part(c, NULL);
 }
 
@@ -344,7 +350,7 @@ static void store_flush(struct handle *h, struct fs_req *req)
 	}
 	const char *name = file_name(h);
 	if (!name) {
-		int r = err_set(&e, ERR_AGENT_NOT_FOUND, "the agent was deleted meanwhile");
+		int r = err_set(&e, ERR_FS_NOT_FOUND, "the file was removed meanwhile");
 		req_fail(req, r, &e);
 		return;
 	}
@@ -357,7 +363,7 @@ static void release_reply(struct fs_req *req, int r, const void *data, size_t le
 	(void)data, (void)len;
 	struct tree *t = req->arg;
 	if (r < 0 && e)
-		errors_record(t->rt, &req->who, "agents", "release", NULL, e);
+		tree_failed(t, &req->who, req->attr.id, NULL, "release", e);
 	free(req);
 }
 
@@ -366,6 +372,7 @@ static void store_release(struct handle *h)
 	struct fs_req *req = h->st.dirty ? calloc(1, sizeof *req) : NULL;
 	if (req) { /* written after the last flush: committed here, a failure can only be recorded */
 		req->who = h->st.who;
+		req->attr.id = h->st.id;
 		req->again = h->again;
 		req->arg = h->t;
 		req->reply = release_reply;

@@ -31,11 +31,19 @@ static bool list_agents(struct listing *l, const struct row *row, unsigned i, ui
 {
 	for (struct agent *a = agent_next(l->t->rt, after); a;
 	     a = agent_next(l->t->rt, agent_serial(a))) {
-		const char *name = row->part == PART_SPEC ? agent_file_name(a) : agent_name(a);
-		struct place p = {.row = row, .serial = (uint32_t)agent_serial(a)};
-		if (row->part == PART_AGENT)
-			p.sub = place_sub_of(a);
-		if (!list_one(l, &p, name, i, agent_serial(a)))
+		struct place p = {.row = row, .serial = (uint32_t)agent_serial(a), .sub = place_sub_of(a)};
+		if (!list_one(l, &p, agent_name(a), i, agent_serial(a)))
+			return false;
+	}
+	return true;
+}
+
+static bool list_stored(struct listing *l, const struct row *row, unsigned i, uint64_t after)
+{
+	struct stored st = {.serial = (uint32_t)after};
+	while (row->node->store->next(l->t->rt, st.serial, &st)) {
+		struct place p = {.row = row, .serial = st.serial};
+		if (!list_one(l, &p, st.file, i, st.serial))
 			return false;
 	}
 	return true;
@@ -44,7 +52,7 @@ static bool list_agents(struct listing *l, const struct row *row, unsigned i, ui
 static bool list_docs(struct listing *l, const struct row *row, unsigned i, uint64_t after)
 {
 	for (struct doc *d = l->t->docs; d; d = d->next) {
-		if (d->hidden || d->st.unnamed || DOCS_FROM + d->st.seq <= after)
+		if (d->st.row != row->id || d->hidden || d->st.unnamed || DOCS_FROM + d->st.seq <= after)
 			continue;
 		struct place p = {.row = row, .sub = doc_id(d)};
 		if (!list_one(l, &p, d->st.name, i, DOCS_FROM + d->st.seq))
@@ -94,7 +102,7 @@ static bool list_row(struct listing *l, const struct place *dir, const struct ro
 		return after >= 1 || list_one(l, &p, row->name, i, 1);
 	case PART_AGENT: return list_agents(l, row, i, after);
 	case PART_SPEC:
-		return (after >= DOCS_FROM || list_agents(l, row, i, after)) &&
+		return (after >= DOCS_FROM || list_stored(l, row, i, after)) &&
 		       list_docs(l, row, i, after);
 	case PART_RUN: return list_runs(l, dir, row, i, after);
 	case PART_CALL: return list_exchanges(l, dir, row, i, after);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* names.c - making, removing and renaming names. In agents/ a name is an agent, or an editor's
- * scratch file; below an agent, `rm -r` may unlink what is only shown, and the rmdir of the agent's
+/* names.c - making, removing and renaming names. In agents/ and policies/ a name is an object of the
+ * directory's store (store.h), or an editor's scratch file; below an agent, `rm -r` may unlink what is only shown, and the rmdir of the agent's
  * directory deletes it. L3; loop thread only. */
 #include <errno.h>
 #include <fcntl.h>
@@ -38,30 +38,16 @@ static int own_or_root(struct tree *t, const struct actor *who, const struct pla
 	return err_set(e, ERR_FS_MODE, "only its owner may remove or replace it");
 }
 
-/* May a spec of this name be begun? What no text can cure is said here, where every shell reports it. */
-static int check_new_spec(struct tree *t, const char *name, struct err *e)
-{
-	size_t len = (size_t)(strrchr(name, '.') - name);
-	struct agent *a = agent_find(t->rt, name, len);
-	if (a)
-		return err_set(e, ERR_AGENT_EXISTS, "agent '%s' exists, its spec is '%s'",
-			       agent_name(a), agent_file_name(a));
-	uint64_t most = config_u64(runtime_config(t->rt), "lifecycle.max_agents");
-	if (agent_count(t->rt) >= most)
-		return err_set(e, ERR_RESOURCE_SHORT, "lifecycle.max_agents: %zu agents exist",
-			       agent_count(t->rt));
-	return 0;
-}
-
-static int create_doc(struct tree *t, const struct actor *who, const char *name, mode_t mode,
-		      struct place *ret, struct err *e)
+static int create_doc(struct tree *t, const struct actor *who, const struct row *row, const char *name,
+		      mode_t mode, struct place *ret, struct err *e)
 {
 	struct doc *doc;
-	int r = doc_is_spec_name(name) ? check_new_spec(t, name, e) : 0;
+	const struct fs_store *store = row->node->store;
+	int r = store->is_name(name) ? store->may_begin(t->rt, name, e) : 0;
 	if (r == 0)
-		r = doc_new(t, who, name, mode, &doc, e);
+		r = doc_new(t, who, row, name, mode, &doc, e);
 	if (r == 0)
-		*ret = (struct place){.row = &t->rows[t->spec_row], .sub = doc_id(doc)};
+		*ret = (struct place){.row = row, .sub = doc_id(doc)};
 	return r;
 }
 
@@ -87,8 +73,8 @@ static int create_new(struct tree *t, const struct actor *who, const struct plac
 	int r = dir_writable(t, who, dir, e);
 	if (r < 0)
 		return r;
-	if (in_agents(t, dir))
-		return create_doc(t, who, name, mode, ret, e);
+	if (place_docs(t, dir))
+		return create_doc(t, who, place_docs(t, dir), name, mode, ret, e);
 	if (child && child->part == PART_CALL)
 		return create_exchange(t, who, dir, name, ret, e);
 	return refuse(e, "files cannot be made here; a spec file in agents/ makes an agent");
@@ -135,14 +121,13 @@ static int target(struct tree *t, struct fs_req *req, fs_id dir, const char *nam
 	return r;
 }
 
-static void remove_agent(struct tree *t, struct fs_req *req, uint32_t serial)
+static void remove_stored(struct tree *t, struct fs_req *req, const struct fs_store *store, uint32_t serial)
 {
 	struct err e;
-	struct agent *a = agent_by_serial(t->rt, serial);
 	struct runtime_done done = req_done(req, 0);
 	t->changes++;
-	tree_agent_stale(t, a, STALE_GONE);
-	if (agent_delete(t->rt, &req->who, a, done, &e) < 0)
+	tree_stored_stale(t, store, serial, STALE_GONE);
+	if (store->remove(t->rt, &req->who, serial, done, &e) < 0)
 		done.fn(done.arg, &e);
 }
 
@@ -174,7 +159,7 @@ void tree_unlink(struct tree *t, struct fs_req *req, fs_id dir, const char *name
 		return;
 	int r = target(t, req, dir, name, &d, &p, &e);
 	if (r == 0 && p.row->part == PART_SPEC && p.serial) {
-		remove_agent(t, req, p.serial);
+		remove_stored(t, req, place_store(&p), p.serial);
 		return;
 	}
 	if (r == 0 && p.row->part == PART_SPEC)
@@ -197,7 +182,7 @@ void tree_rmdir(struct tree *t, struct fs_req *req, fs_id dir, const char *name)
 	if (r == 0 && row_kind(p.row) != FS_DIR)
 		r = err_sys(&e, ERR_FS_INVALID, ENOTDIR, "'%s'", name);
 	if (r == 0 && in_agents(t, &d)) {
-		remove_agent(t, req, p.serial);
+		remove_stored(t, req, &fs_store_agents, p.serial);
 		return;
 	}
 	if (r == 0 && !p.serial)
@@ -217,6 +202,8 @@ void tree_mkdir(struct tree *t, struct fs_req *req, fs_id dir, const char *name)
 	else if (r == 0 && in_agents(t, &d))
 		r = err_set(&e, ERR_FS_NOT_SUPPORTED,
 			    "an agent is made by writing its spec: agents/%s.yaml", name);
+	else if (r == 0 && place_docs(t, &d))
+		r = err_set(&e, ERR_FS_NOT_SUPPORTED, "a policy is a file here: policies/%s.yaml", name);
 	else if (r == 0)
 		r = refuse(&e, "directories cannot be made here");
 	req_fail(req, r, &e);
@@ -262,16 +249,15 @@ static void rename_to_spec(struct tree *t, struct fs_req *req, struct doc *doc,
 	}
 	*b = (struct becoming){.t = t, .req = req, .doc = doc_id(doc), .pending = 2};
 	struct runtime_done done = {became_spec, b};
-	struct agent *there = agent_find(t->rt, new_name,
-					 (size_t)(strrchr(new_name, '.') - new_name));
-	if (there)
-		tree_agent_stale(t, there, STALE_TEXT);
-	int r = agent_put(t->rt, &req->who, new_name, doc->text.data, doc->text.len, false, done,
-			  &e);
+	const struct fs_store *store = doc_store(t, doc);
+	struct stored there;
+	if (store->find(t->rt, new_name, &there))
+		tree_stored_stale(t, store, there.serial, STALE_TEXT);
+	int r = store->put(t->rt, &req->who, new_name, doc->text.data, doc->text.len, done, &e);
 	if (r == 0) {
 		doc_hide(t, doc);
 		b->pending++;
-		if (!doc_mode_to_agent(t, doc, new_name, &req->who, done))
+		if (!doc_mode_to_object(t, doc, new_name, &req->who, done))
 			b->pending--; /* the caller is still counted */
 	} else {
 		became_spec(b, &e);
@@ -283,22 +269,23 @@ static void rename_to_spec(struct tree *t, struct fs_req *req, struct doc *doc,
 static void rename_settled(struct tree *t, struct fs_req *req, fs_id dir, const char *name)
 {
 	struct place d;
-	struct doc *doc = place_of(t, dir, &d, NULL) == 0 && in_agents(t, &d) ? doc_find(t, name)
-									      : NULL;
+	const struct row *docs = place_of(t, dir, &d, NULL) == 0 ? place_docs(t, &d) : NULL;
+	struct doc *doc = docs ? doc_find(t, docs, name) : NULL;
 	if (doc)
 		doc_unname(t, doc);
 	req_ok(req, 0);
 }
 
-static void rename_agent(struct tree *t, struct fs_req *req, struct agent *a, const char *new_name,
-			 struct agent *there)
+static void rename_stored(struct tree *t, struct fs_req *req, const struct place *p, const char *new_name,
+			  uint32_t there)
 {
 	struct err e;
 	struct runtime_done done = req_done(req, 0);
-	tree_agent_stale(t, a, STALE_GONE);
-	if (there && there != a)
-		tree_agent_stale(t, there, STALE_GONE);
-	int r = agent_rename(t->rt, &req->who, a, new_name, true, done, &e);
+	const struct fs_store *store = place_store(p);
+	tree_stored_stale(t, store, p->serial, STALE_GONE);
+	if (there && there != p->serial)
+		tree_stored_stale(t, store, there, STALE_GONE);
+	int r = store->rename(t->rt, &req->who, p->serial, new_name, done, &e);
 	if (r < 0)
 		done.fn(done.arg, &e);
 }
@@ -307,14 +294,13 @@ static int may_rename(struct tree *t, struct fs_req *req, const struct place *di
 		      const struct place *p, const char *new_name, bool noreplace,
 		      struct place *there, struct err *e)
 {
-	if (!in_agents(t, dir) || p->row->part != PART_SPEC)
-		return refuse(e, "only the spec files in agents/ can be renamed, within agents/");
-	if (p->serial && !doc_is_spec_name(new_name))
-		return err_set(
-			e, ERR_AGENT_NAME,
-			"'%s' is not a spec's name (NAME.yaml, .yml, .json, .toml); an agent "
-			"cannot be moved aside, copy its spec instead",
-			new_name);
+	const struct fs_store *store = place_store(p);
+	if (!place_docs(t, dir) || !store)
+		return refuse(e, "only the documents in agents/ and policies/ can be renamed, each within its directory");
+	if (p->serial && !store->is_name(new_name))
+		return err_set(e, ERR_AGENT_NAME,
+			       "'%s' is not the name of %s (NAME.yaml, .yml, .json, .toml); what is in force "
+			       "cannot be moved aside, copy it instead", new_name, store->thing);
 	struct place found;
 	if (place_child(t, &req->who, dir, new_name, &found, NULL) < 0)
 		return 0;
@@ -322,7 +308,7 @@ static int may_rename(struct tree *t, struct fs_req *req, const struct place *di
 	if (noreplace)
 		return err_set(e, ERR_AGENT_EXISTS, "'%s' exists", new_name);
 	if (found.row->part != PART_SPEC)
-		return refuse(e, "this name is not a spec's");
+		return refuse(e, "this name is the tree's own");
 	return own_or_root(t, &req->who, &found, e);
 }
 
@@ -337,7 +323,7 @@ void tree_rename(struct tree *t, struct fs_req *req, fs_id dir, const char *name
 	}
 	int r = target(t, req, dir, name, &d, &p, &e);
 	if (r == 0 && dir != new_dir)
-		r = refuse(&e, "only the spec files in agents/ can be renamed, within agents/");
+		r = refuse(&e, "only the documents in agents/ and policies/ can be renamed, each within its directory");
 	if (r == 0)
 		r = may_rename(t, req, &d, &p, new_name, noreplace, &there, &e);
 	if (r < 0) {
@@ -346,12 +332,11 @@ void tree_rename(struct tree *t, struct fs_req *req, fs_id dir, const char *name
 	}
 	t->changes++;
 	if (p.serial) {
-		rename_agent(t, req, agent_by_serial(t->rt, p.serial), new_name,
-			     there.row ? agent_by_serial(t->rt, there.serial) : NULL);
+		rename_stored(t, req, &p, new_name, there.row ? there.serial : 0);
 		return;
 	}
 	struct doc *doc = doc_by_id(t, p.sub);
-	if (doc_is_spec_name(new_name)) {
+	if (doc_store(t, doc)->is_name(new_name)) {
 		rename_to_spec(t, req, doc, new_name);
 		return;
 	}
@@ -399,11 +384,10 @@ void tree_chattr(struct tree *t, struct fs_req *req, fs_id id, uid_t uid, gid_t 
 	bool spec = r == 0 && p.row->part == PART_SPEC;
 	struct doc *doc = spec && !p.serial ? doc_by_id(t, p.sub) : NULL;
 	uint32_t serial = doc ? doc->serial : spec ? p.serial : 0;
-	struct agent *a = serial ? agent_by_serial(t->rt, serial) : NULL;
-	if (a) {
+	if (serial) {
 		struct runtime_done done = req_done(req, 0);
-		tree_agent_stale(t, a, STALE_OWNER);
-		r = agent_chown(t->rt, &req->who, a, uid, gid, mode, done, &e);
+		tree_stored_stale(t, place_store(&p), serial, STALE_OWNER);
+		r = place_store(&p)->chattr(t->rt, &req->who, serial, uid, gid, mode, done, &e);
 		if (r < 0)
 			done.fn(done.arg, &e);
 		return;

@@ -29,6 +29,7 @@ enum fs_kind {
 };
 
 struct tree;
+struct fs_store;
 struct fs_ctx { /* who asks about what; valid during the call */
 	struct runtime *rt;
 	struct actor who;
@@ -52,6 +53,8 @@ struct fs_node {
 	/* The same line: is it right? Called before anything is done, so that a write with a wrong line does
 	 * nothing, and for a VALUE that has no '\n' yet. May be NULL. */
 	int (*check)(const struct fs_ctx *c, const char *data, size_t len, struct err *e);
+	/* STORE: what its documents become. */
+	const struct fs_store *store;
 	/* CALL: the answer to a question, at once. NULL: the question becomes a run of the agent. */
 	int (*ask)(const struct fs_ctx *c, const char *q, size_t len, struct buf *out,
 		   struct err *e);

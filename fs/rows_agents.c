@@ -109,6 +109,7 @@ extern const struct fs_node fs_nodes_agents[];
 /* clang-format off */
 const struct fs_node fs_nodes_agents[] = {
 	{.path = "agents/{spec}", .mode = 0644, .kind = FS_STORE, .action = "agent.create",
+	 .store = &fs_store_agents,
 	 .doc = "a spec (.yaml .yml .json .toml): writing it makes or changes the agent, rm deletes it"},
 	{.path = "agents/.check", .mode = 0666, .kind = FS_CALL, .action = "agent.check",
 	 .ask = check_ask,

@@ -104,8 +104,8 @@ const struct fs_node fs_nodes_root[] = {
 };
 /* clang-format on */
 
-extern const struct fs_node fs_nodes_agents[];
-const struct fs_node *const fs_tables[] = {fs_nodes_root, fs_nodes_agents, NULL};
+extern const struct fs_node fs_nodes_agents[], fs_nodes_policies[];
+const struct fs_node *const fs_tables[] = {fs_nodes_root, fs_nodes_agents, fs_nodes_policies, NULL};
 
 /* ---- what is rendered from the rows themselves ---- */
 

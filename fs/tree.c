@@ -89,8 +89,14 @@ static void mark_directories(struct tree *t)
 {
 	for (unsigned i = 1; i <= t->row_count; i++) {
 		struct row *dir = &t->rows[t->rows[i].parent];
-		if (t->rows[i].part == PART_AGENT || t->rows[i].part == PART_SPEC)
-			dir->of_agents = dir->asked = true; /* by an earlier worker's callers */
+		const struct fs_node *node = t->rows[i].node;
+		if (t->rows[i].part != PART_AGENT && t->rows[i].part != PART_SPEC)
+			continue;
+		dir->lists = node && node->store ? node->store : &fs_store_agents;
+		dir->asked = true; /* by an earlier worker's callers */
+		dir->changed_ms = t->boot_ms;
+		if (node && node->store)
+			dir->docs = t->rows[i].id;
 	}
 }
 
@@ -115,7 +121,7 @@ int tree_new(struct tree **ret, struct runtime *rt, const char *mount, struct er
 	t->rt = rt;
 	t->uid = geteuid();
 	t->gid = getegid();
-	t->boot_ms = t->agents_changed_ms = clock_wall_ms();
+	t->boot_ms = clock_wall_ms();
 	t->docs_end = &t->docs;
 	t->next_seq = 1;
 	for (int i = 0; i < RENDER_CACHE; i++)
@@ -126,8 +132,7 @@ int tree_new(struct tree **ret, struct runtime *rt, const char *mount, struct er
 			r = add_node(t, node, e);
 	mark_versions(t);
 	mark_directories(t);
-	t->spec_row = row_id_of(t, "agents/{spec}");
-	t->agents_row = t->rows[t->spec_row].parent;
+	t->agents_row = t->rows[row_id_of(t, "agents/{spec}")].parent;
 	t->agent_row = row_id_of(t, "agents/{agent}");
 	t->sub.fn = on_event;
 	t->sub.changes = true;
@@ -176,35 +181,54 @@ void tree_on_stale(struct tree *t, void (*fn)(void *arg, fs_id id), void *arg)
 	t->stale_arg = arg;
 }
 
-struct place place_agents(struct tree *t)
+const struct fs_store *place_store(const struct place *p)
 {
-	return (struct place){.row = &t->rows[t->agents_row]};
+	return p->row->node ? p->row->node->store : NULL;
+}
+
+bool place_is_agents(const struct place *p)
+{
+	return p->row->below_agent || place_store(p) == &fs_store_agents;
+}
+
+const struct row *place_docs(const struct tree *t, const struct place *p)
+{
+	return p->row->docs ? &t->rows[p->row->docs] : NULL;
 }
 
 /* Does what a kernel keeps about p depend on what happened? Below a directory that is gone nothing is
  * found, and a new text concerns the spec alone; mode and owner concern every name that is held. */
 static bool is_concerned(const struct tree *t, const struct row *r, enum stale what)
 {
+	bool is_spec = r->node && r->node->store == &fs_store_agents;
 	switch (what) {
-	case STALE_GONE: return r->part == PART_SPEC || r->part == PART_AGENT;
-	case STALE_TEXT: return r->part == PART_SPEC;
-	case STALE_OWNER:
-		return r->part == PART_SPEC || r->part == PART_AGENT || r->parent == t->agent_row;
+	case STALE_GONE: return is_spec || r->part == PART_AGENT;
+	case STALE_TEXT: return is_spec;
+	case STALE_OWNER: return is_spec || r->part == PART_AGENT || r->parent == t->agent_row;
 	}
 	return false;
 }
 
 /* A kernel that keeps a listing compares the directory's times, so no two listings have the same. */
-void tree_agents_changed(struct tree *t)
+void tree_names_changed(struct tree *t, const struct fs_store *store)
 {
-	t->agents_changed_ms = clock_wall_ms();
-	t->agents_changes++;
-	for (unsigned i = 1; t->stale && i <= t->row_count; i++) {
+	uint64_t now = clock_wall_ms();
+	for (unsigned i = 1; i <= t->row_count; i++) {
 		struct row *r = &t->rows[i];
-		if (r->asked)
+		if (r->lists != store)
+			continue;
+		r->changed_ms = now;
+		r->changes++;
+		if (t->stale && r->asked)
 			t->stale(t->stale_arg, place_id(&(struct place){.row = r}));
-		r->asked = false;
+		r->asked = r->asked && !t->stale;
 	}
+}
+
+void tree_all_changed(struct tree *t)
+{
+	tree_names_changed(t, &fs_store_agents);
+	tree_names_changed(t, &fs_store_policies);
 }
 
 void tree_agent_stale(struct tree *t, const struct agent *a, enum stale what)
@@ -217,6 +241,13 @@ void tree_agent_stale(struct tree *t, const struct agent *a, enum stale what)
 		if (is_concerned(t, r, what))
 			t->stale(t->stale_arg, place_id(&p));
 	}
+}
+
+void tree_stored_stale(struct tree *t, const struct fs_store *store, uint32_t serial, enum stale what)
+{
+	struct agent *a = store == &fs_store_agents ? agent_by_serial(t->rt, serial) : NULL;
+	if (a)
+		tree_agent_stale(t, a, what);
 }
 
 static bool is_type(const char *line, size_t len, const char *type)
@@ -233,11 +264,14 @@ static void on_event(struct event_sub *sub, uint64_t seq, const struct agent *ab
 	struct tree *t = container_of(sub, struct tree, sub);
 	t->changes++;
 	(void)seq;
+	if (is_type(line, len, "policy.deleted") || is_type(line, len, "policy.created") ||
+	    is_type(line, len, "policy.renamed"))
+		tree_names_changed(t, &fs_store_policies);
 	if (!about)
 		return;
 	bool gone = is_type(line, len, "agent.deleted");
 	if (gone || is_type(line, len, "agent.created") || is_type(line, len, "agent.renamed"))
-		tree_agents_changed(t);
+		tree_names_changed(t, &fs_store_agents);
 	if (gone)
 		tree_agent_stale(t, about, STALE_GONE);
 	else if (is_type(line, len, "agent.updated"))
@@ -298,7 +332,10 @@ int place_bind(struct tree *t, const struct place *p, const struct actor *who, s
 	       struct err *e)
 {
 	*ret = (struct fs_ctx){.rt = t->rt, .who = *who, .node = p->row->node, .tree = t};
-	if (p->serial) {
+	struct stored st;
+	if (p->serial && !place_is_agents(p) && !place_store(p)->by_serial(t->rt, p->serial, &st))
+		return err_sys(e, ERR_FS_NOT_FOUND, ESTALE, "the file is gone");
+	if (p->serial && place_is_agents(p)) {
 		ret->agent = agent_by_serial(t->rt, p->serial);
 		/* The kernel may still know the name; -ESTALE makes it look the name up again. */
 		if (!ret->agent)
@@ -333,12 +370,15 @@ void place_path(struct tree *t, const struct place *p, struct buf *out)
 		place_path(t, &(struct place){parent, p->serial, p->sub, 0}, out);
 		buf_adds(out, "/");
 	}
-	struct agent *a = p->serial ? agent_by_serial(t->rt, p->serial) : NULL;
+	struct agent *a = p->serial && place_is_agents(p) ? agent_by_serial(t->rt, p->serial) : NULL;
+	struct stored st = {0};
+	if (p->serial && place_store(p))
+		place_store(p)->by_serial(t->rt, p->serial, &st);
 	struct doc *d = p->row->part == PART_SPEC && !p->serial ? doc_by_id(t, p->sub) : NULL;
 	struct slot *s = p->row->part == PART_CALL ? slot_by_id(t, p->sub) : NULL;
 	switch (p->row->part) {
 	case PART_AGENT: buf_adds(out, a ? agent_name(a) : "?"); break;
-	case PART_SPEC: buf_adds(out, a ? agent_file_name(a) : d ? d->st.name : "?"); break;
+	case PART_SPEC: buf_adds(out, st.file ? st.file : d ? d->st.name : "?"); break;
 	case PART_RUN: buf_printf(out, "%u", p->sub); break;
 	case PART_CALL: buf_adds(out, s ? s->st.name : "?"); break;
 	case PART_KEY:
@@ -355,13 +395,12 @@ static int not_found(struct err *e, const char *name)
 
 static int find_spec(struct tree *t, const char *name, struct place *ret)
 {
-	const char *dot = strrchr(name, '.');
-	struct agent *a = dot ? agent_find(t->rt, name, (size_t)(dot - name)) : NULL;
-	if (a && strcmp(agent_file_name(a), name) == 0) {
-		ret->serial = (uint32_t)agent_serial(a);
+	struct stored st;
+	if (place_store(ret)->find(t->rt, name, &st)) {
+		ret->serial = st.serial;
 		return 0;
 	}
-	struct doc *d = doc_find(t, name);
+	struct doc *d = doc_find(t, ret->row, name);
 	ret->sub = d ? doc_id(d) : 0;
 	return d ? 0 : -ENOENT;
 }

@@ -4,6 +4,7 @@
 
 #include "fs/index.h"
 #include "fs/keep.h"
+#include "fs/store.h"
 #include "fs/tree.h"
 #include "lib/map.h"
 #include "lib/parse.h"
@@ -39,13 +40,16 @@ struct row { /* a row of a table, or a directory that follows from the rows belo
 	 * while others already get the next one, and the kernel may cache either. */
 	bool versioned;
 	uint8_t version_shift; /* bits of sub below the version */
-	bool of_agents;        /* a directory that lists them */
-	bool asked; /* of such a directory: its times were told to somebody since they changed */
+	const struct fs_store *lists; /* of a directory: whose objects are names in it */
+	uint8_t docs;		      /* and the row of their documents, where they are made; 0 none */
+	bool asked;	     /* of such a directory: its times were told to somebody since they changed */
+	uint64_t changed_ms; /* a name came or went in it */
+	uint64_t changes;    /* how often */
 };
 
 struct place { /* a decoded node id */
 	const struct row *row;
-	uint32_t serial; /* of the agent; 0 none */
+	uint32_t serial; /* of the agent or of the document's object; 0 none */
 	/* A run's number, a key, a document, a caller's pid, an exchange, or what place_sub_of says. */
 	uint32_t sub;
 	uint32_t version; /* of a versioned row; 0: whichever is now */
@@ -68,15 +72,16 @@ struct user { /* what one uid holds in the tree's memory */
 	struct slot *oldest, *newest;
 };
 
-struct doc { /* a document in agents/ that is not an agent: an editor's scratch file, or a new spec
+struct doc { /* a document that is no object of its store (store.h): an editor's scratch file, or a new spec
 	      * between its creation and its commit */
 	struct index_link by_id;
 	struct doc *next;
 	struct user *user;    /* who made it */
 	struct doc_state {    /* plain bytes: kept */
 		uint64_t seq; /* grows with each document; its low 24 bits are in the node id */
-		bool unnamed; /* removed, or its name is an agent's now: goes with its last close */
-		uint32_t serial; /* of the agent that it became; 0: none yet */
+		uint8_t row;  /* of its directory's documents */
+		bool unnamed; /* removed, or its name is an object's now: goes with its last close */
+		uint32_t serial; /* of the object that it became; 0: none yet */
 		bool scratch;    /* has a life of its own; else it goes with its last close */
 		uid_t uid;
 		gid_t gid;
@@ -85,7 +90,8 @@ struct doc { /* a document in agents/ that is not an agent: an editor's scratch 
 		char name[256];
 	} st;
 	unsigned opens;
-	/* Its name is an agent's now, and which one's; the journal does not have that for sure yet. */
+	char key[264]; /* row and name: where docs_by_name has it */
+	/* Its name is an object's now, and which one's; the journal does not have that for sure yet. */
 	bool hidden;
 	uint32_t serial;
 	struct buf text;
@@ -138,10 +144,8 @@ struct tree {
 	char *mount;
 	struct row rows[ROWS_MAX + 1]; /* [1] is the root; 0 unused */
 	unsigned row_count;
-	uint8_t agents_row, spec_row, agent_row;
+	uint8_t agents_row, agent_row;
 	uint64_t boot_ms;
-	uint64_t agents_changed_ms; /* a name came or went in agents/ */
-	uint64_t agents_changes;    /* how often */
 	uint64_t changes;           /* grows with everything that may change a text */
 	struct rendering cache[RENDER_CACHE];
 	struct { /* call files that were stated before their answer was there, and until when nobody waits again */
@@ -182,14 +186,23 @@ const char *place_name(const struct place *p);
 enum fs_kind row_kind(const struct row *r);
 /* Path below the mount, for error messages. */
 void place_path(struct tree *t, const struct place *p, struct buf *out);
-struct place place_agents(struct tree *t);
+/* What the documents of p's row become; NULL: it has none. */
+const struct fs_store *place_store(const struct place *p);
+/* Is p below agents/NAME, or the spec? Then its serial is an agent's. */
+bool place_is_agents(const struct place *p);
+/* The row of the documents that are made in the directory p; NULL: none are. */
+const struct row *place_docs(const struct tree *t, const struct place *p);
 enum stale { STALE_GONE, STALE_TEXT, STALE_OWNER };
 /* Tell what a kernel keeps about this agent and is not true any more. Before the change gets into the
  * journal, where somebody asked for it: a worker that is killed behind that tells nobody. */
 void tree_agent_stale(struct tree *t, const struct agent *a, enum stale what);
 
-/* A name came or went in agents/. */
-void tree_agents_changed(struct tree *t);
+/* A name came or went where the store's objects are listed. */
+void tree_names_changed(struct tree *t, const struct fs_store *store);
+/* The same everywhere. */
+void tree_all_changed(struct tree *t);
+/* The same as tree_agent_stale for an object of any store; those that no kernel keeps need none. */
+void tree_stored_stale(struct tree *t, const struct fs_store *store, uint32_t serial, enum stale what);
 
 /* ---- attributes (attr.c) ---- */
 int place_attr(struct tree *t, const struct place *p, const struct actor *who, struct fs_attr *ret,
@@ -239,19 +252,20 @@ void req_note_done(struct tree *t, const struct fs_req *req);
 struct user *user_of(struct tree *t, uid_t uid); /* NULL: no memory */
 void users_free(struct tree *t);                 /* with all their exchanges */
 
-bool doc_is_spec_name(const char *name);
-struct doc *doc_find(struct tree *t, const char *name);
+struct doc *doc_find(struct tree *t, const struct row *row, const char *name);
+const struct fs_store *doc_store(const struct tree *t, const struct doc *d);
 struct doc *doc_by_id(struct tree *t, uint32_t id);
 uint32_t doc_id(const struct doc *d);
-int doc_new(struct tree *t, const struct actor *who, const char *name, mode_t mode,
+/* row: of the documents of its directory. */
+int doc_new(struct tree *t, const struct actor *who, const struct row *row, const char *name, mode_t mode,
 	    struct doc **ret, struct err *e);
 int doc_restore(struct tree *t, const struct doc_state *st, struct buf *text);
 void doc_drop(struct tree *t, struct doc *d);
-/* Its name is an agent's from now on; nothing of that is kept until doc_unname. */
+/* Its name is an object's from now on; nothing of that is kept until doc_unname. */
 void doc_hide(struct tree *t, struct doc *d);
-/* The agent that was just made of d gets the mode that d has, and when it is new its owner: what its maker
+/* The object that was just made of d gets the mode that d has, and when it is new its owner: what its maker
  * asked for, in the same turn, before anybody else looks. true: done will be called. */
-bool doc_mode_to_agent(struct tree *t, const struct doc *d, const char *file,
+bool doc_mode_to_object(struct tree *t, const struct doc *d, const char *file,
 		       const struct actor *who, struct runtime_done done);
 void doc_unname(struct tree *t, struct doc *d); /* drops it when it is not open */
 int doc_rename(struct tree *t, struct doc *d, const char *name, struct err *e);

@@ -48,11 +48,12 @@ static int check_new_name(struct tree *t, fs_id dir, const char *name, struct er
 {
 	if (!*name)
 		return err_sys(e, ERR_FS_INVALID, EISDIR, "a directory");
-	struct place agents = place_agents(t);
-	if (dir != place_id(&agents) || doc_is_spec_name(name) || name[0] == '.')
+	struct place d;
+	const struct row *docs = place_of(t, dir, &d, NULL) == 0 ? place_docs(t, &d) : NULL;
+	if (!docs || docs->node->store->is_name(name) || name[0] == '.')
 		return 0;
-	return err_set(e, ERR_AGENT_NAME,
-		       "'%s' is not a spec's name: NAME.yaml, .yml, .json or .toml", name);
+	return err_set(e, ERR_AGENT_NAME, "'%s' is not the name of %s: NAME.yaml, .yml, .json or .toml", name,
+		       docs->node->store->thing);
 }
 
 int tree_open_path(struct tree *t, const struct actor *who, const char *path, int flags,

@@ -116,7 +116,7 @@ static int read_rates(struct row *r, const struct value *v, struct err *e)
 		*(rate ? &r->comm.per_second : &r->comm.burst) = (uint32_t)m->value.integer;
 	}
 	if (!r->comm.per_second)
-		return policy_wrong(e, r->file, v->line, "'rate_limits' has no messages_per_second");
+		return policy_lacks(e, r->file, v->line, "'rate_limits' has no messages_per_second");
 	if (!r->comm.burst)
 		r->comm.burst = r->comm.per_second;
 	return 0;
@@ -166,7 +166,7 @@ static int read_row(struct policy_set *s, const char *file, const struct value *
 			return n;
 	}
 	if (!r.name || r.source < 0 || r.destination < 0 || !r.comm.types)
-		return policy_wrong(e, file, v->line, "a communication policy needs name, source_tier, "
+		return policy_lacks(e, file, v->line, "a communication policy needs name, source_tier, "
 				    "destination_tier and allowed_message_types");
 	struct comm *all = &s->comms[r.source][r.destination];
 	if (!all->name) { /* the first is named as the reason */

@@ -100,6 +100,9 @@ struct policy_set;
  * One mistake anywhere refuses all: -EINVAL POLICY_002 with file, line and what to write instead; -EFBIG, -ENOMEM. */
 int policy_set_new(struct policy_set **ret, const struct policy_source *src, size_t n, struct err *e);
 void policy_set_free(struct policy_set *s); /* NULL is fine */
+/* Is src right by itself? As policy_set_new; *unfinished is set: true on an -EINVAL that more text behind its end could
+ * still cure, else false. */
+int policy_source_check(const struct policy_source *src, bool *unfinished, struct err *e);
 
 /* SHA-256 of all names and texts, in hex: which set decided. */
 const char *policy_set_version(const struct policy_set *s);

@@ -2,6 +2,8 @@
 /* policy_i.h - a parsed rule and the index over rules, shared by the files of policies/. L1. */
 #pragma once
 
+#include <errno.h>
+
 #include "lib/map.h"
 #include "policies/glob.h"
 #include "policies/policy.h"
@@ -85,6 +87,9 @@ struct policy_set {
 int policy_read(struct policy_set *s, const char *file, const struct value *v, struct err *e);
 int policy_wrong(struct err *e, const char *file, unsigned line, const char *fmt, ...)
 	__attribute__((format(printf, 4, 5)));
+/* The same of something that is not there yet: more text behind the end could bring it. */
+#define POLICY_LACKS (-ENOMSG)
+int policy_lacks(struct err *e, const char *file, unsigned line, const char *what);
 void rule_free(struct rule *r);
 
 /* ---- cond.c ---- */

@@ -24,6 +24,12 @@ int policy_wrong(struct err *e, const char *file, unsigned line, const char *fmt
 	return err_at(e, ERR_POLICY_INVALID, line, "%s:%u: %s", file, line, text);
 }
 
+int policy_lacks(struct err *e, const char *file, unsigned line, const char *what)
+{
+	policy_wrong(e, file, line, "%s", what);
+	return POLICY_LACKS;
+}
+
 static int no_memory(struct err *e)
 {
 	return err_set(e, ERR_SYS_MEMORY, "no memory for the policies");
@@ -216,9 +222,10 @@ static int read_patterns(struct rule *r, const struct value *list, struct err *e
 /* What belongs to one effect only. */
 static int check_effect(const struct rule *r, struct err *e)
 {
-	if ((r->effect == POLICY_LIMIT) != (r->limits != NULL))
-		return policy_wrong(e, r->file, r->line, r->limits ? "'limits' belongs to the effect Limit"
-								  : "the effect Limit needs 'limits'");
+	if (r->effect == POLICY_LIMIT && !r->limits)
+		return policy_lacks(e, r->file, r->line, "the effect Limit needs 'limits'");
+	if (r->effect != POLICY_LIMIT && r->limits)
+		return policy_wrong(e, r->file, r->line, "'limits' belongs to the effect Limit");
 	if (r->to && r->effect != POLICY_ESCALATE)
 		return policy_wrong(e, r->file, r->line, "'to' belongs to the effect Escalate");
 	return 0;
@@ -234,9 +241,11 @@ static int read_rule(struct rule *r, const struct value *v, struct err *e)
 			return n;
 	}
 	for (size_t i = 0; i < ARRAY_LEN(keys); i++)
-		if (keys[i].needed && !value_get(v, keys[i].key))
-			return policy_wrong(e, r->file, v->line, "rule '%.60s' has no '%s'", r->name ? r->name : "",
-					    keys[i].key);
+		if (keys[i].needed && !value_get(v, keys[i].key)) {
+			char what[120];
+			snprintf(what, sizeof what, "rule '%.60s' has no '%s'", r->name ? r->name : "", keys[i].key);
+			return policy_lacks(e, r->file, v->line, what);
+		}
 	if (!r->types)
 		r->types = (1u << POLICY_TYPES) - 1;
 	int n = check_effect(r, e);
@@ -275,7 +284,7 @@ static int check_version(const char *file, const struct value *v, struct err *e)
 {
 	const struct value *n = value_get(v, "version");
 	if (!n)
-		return policy_wrong(e, file, v->line, "there is no version; write `version: \"1.0\"`");
+		return policy_lacks(e, file, v->line, "there is no version; write `version: \"1.0\"`");
 	bool ok = n->type == VALUE_STRING ? strcmp(n->string.data, "1.0") == 0 || strcmp(n->string.data, "1") == 0
 		  : n->type == VALUE_REAL ? n->real == 1.0
 					  : n->type == VALUE_INT && n->integer == 1;
@@ -297,7 +306,7 @@ int policy_read(struct policy_set *s, const char *file, const struct value *v, s
 	/* The seeds' communication policies stand in a file without a version. */
 	int r = comms && !list && !value_get(v, "version") ? 0 : check_version(file, v, e);
 	if (r == 0 && !list && !comms)
-		r = policy_wrong(e, file, v->line, "there are neither policies nor communication_policies");
+		r = policy_lacks(e, file, v->line, "there are neither policies nor communication_policies");
 	if (r == 0 && list && list->type != VALUE_LIST)
 		r = policy_wrong(e, file, list->line, "'policies' must be a list of rules");
 	for (size_t i = 0; r == 0 && list && i < list->list.n; i++)

@@ -23,8 +23,23 @@ static void name_version(struct policy_set *s, const struct policy_source *src, 
 	sodium_bin2hex(s->version, sizeof s->version, sum, sizeof sum);
 }
 
-static int read_source(struct policy_set *s, const struct policy_source *src, struct err *e)
+/* A key or an item that has no value yet. */
+static bool has_null_at(const struct value *v, unsigned line)
 {
+	if (v->type == VALUE_NULL)
+		return v->line == line;
+	for (size_t i = 0; v->type == VALUE_LIST && i < v->list.n; i++)
+		if (has_null_at(&v->list.items[i], line))
+			return true;
+	for (size_t i = 0; v->type == VALUE_MAP && i < v->map.n; i++)
+		if (has_null_at(&v->map.members[i].value, line))
+			return true;
+	return false;
+}
+
+static int read_source(struct policy_set *s, const struct policy_source *src, bool *unfinished, struct err *e)
+{
+	struct err why = {0};
 	enum value_format f;
 	struct value *v = NULL;
 	char *name = strdup(src->name);
@@ -33,13 +48,17 @@ static int read_source(struct policy_set *s, const struct policy_source *src, st
 	s->files[s->files_n++] = name;
 	if (value_format_of(name, &f) < 0)
 		return policy_wrong(e, name, 1, "the name of a policy file ends in .yaml, .yml, .json or .toml");
-	int r = value_parse(f, src->text, src->len, &v, NULL, e);
+	int r = value_parse(f, src->text, src->len, &v, unfinished, &why);
 	if (r == -EINVAL)
-		r = policy_wrong(e, name, e->line, "%.280s", e->msg);
-	if (r == 0)
-		r = policy_read(s, name, v, e);
+		r = policy_wrong(&why, name, why.line, "%.280s", why.msg);
+	if (r == 0 && (r = policy_read(s, name, v, &why)) < 0 && unfinished)
+		*unfinished = f != VALUE_JSON &&
+			      (r == POLICY_LACKS || !src->len || src->text[src->len - 1] != '\n' ||
+			       (r == -EINVAL && has_null_at(v, why.line)));
 	value_free(v);
-	return r;
+	if (r < 0 && e)
+		*e = why;
+	return r == POLICY_LACKS ? -EINVAL : r;
 }
 
 static int by_rank(const void *a, const void *b)
@@ -52,7 +71,7 @@ static int by_rank(const void *a, const void *b)
 	return x->rank < y->rank ? -1 : 1; /* as yet their order in the text */
 }
 
-int policy_set_new(struct policy_set **ret, const struct policy_source *src, size_t n, struct err *e)
+static int make(struct policy_set **ret, const struct policy_source *src, size_t n, bool *unfinished, struct err *e)
 {
 	struct policy_set *s = calloc(1, sizeof *s);
 	int r = 0;
@@ -63,7 +82,7 @@ int policy_set_new(struct policy_set **ret, const struct policy_source *src, siz
 		return err_set(e, ERR_SYS_MEMORY, "no memory for the policies");
 	}
 	for (size_t i = 0; r == 0 && i < n; i++)
-		r = read_source(s, &src[i], e);
+		r = read_source(s, &src[i], unfinished, e);
 	if (r == 0 && s->rules_n)
 		qsort(s->rules, s->rules_n, sizeof(struct rule *), by_rank);
 	for (size_t i = 0; i < s->rules_n; i++)
@@ -77,6 +96,20 @@ int policy_set_new(struct policy_set **ret, const struct policy_source *src, siz
 	name_version(s, src, n);
 	*ret = s;
 	return 0;
+}
+
+int policy_set_new(struct policy_set **ret, const struct policy_source *src, size_t n, struct err *e)
+{
+	return make(ret, src, n, NULL, e);
+}
+
+int policy_source_check(const struct policy_source *src, bool *unfinished, struct err *e)
+{
+	struct policy_set *s = NULL;
+	*unfinished = false;
+	int r = make(&s, src, 1, unfinished, e);
+	policy_set_free(s);
+	return r;
 }
 
 void policy_set_free(struct policy_set *s)

@@ -71,7 +71,7 @@ int agent_check(struct runtime *rt, const char *file_name, const char *text, siz
 static int may_change(struct runtime *rt, const struct actor *who, const struct agent *a,
 		      struct err *e)
 {
-	return runtime_authorize(rt, who, "agent.control", a->uid, a->gid, a->mode_bits & 0700, W_OK,
+	return runtime_authorize(rt, who, "agent.control", a->name, a->uid, a->gid, a->mode_bits & 0700, W_OK,
 				 e);
 }
 
@@ -99,7 +99,7 @@ static int may_put(struct runtime *rt, const struct actor *who, const char *file
 		return err_set(e, ERR_AGENT_EXISTS, "agent '%s' exists, its spec is '%s'", a->name,
 			       a->file);
 	if (a)
-		return runtime_authorize(rt, who, "agent.create", a->uid, a->gid, a->mode_bits, W_OK, e);
+		return runtime_authorize(rt, who, "agent.create", a->name, a->uid, a->gid, a->mode_bits, W_OK, e);
 	if (rt->count >= config_u64(rt->config, "lifecycle.max_agents"))
 		return err_set(e, ERR_RESOURCE_SHORT,
 			       "lifecycle.max_agents: %zu agents exist; remove some or raise it",
@@ -302,7 +302,7 @@ int agent_set_limit(struct runtime *rt, const struct actor *who, struct agent *a
 		    const char *text, struct runtime_done done, struct err *e)
 {
 	struct agent_limits trial = {0};
-	int r = runtime_authorize(rt, who, "agent.control", a->uid, a->gid, 0600, W_OK, e);
+	int r = runtime_authorize(rt, who, "agent.control", a->name, a->uid, a->gid, 0600, W_OK, e);
 	if (r == 0)
 		r = agent_limit_set(&trial, key, text, e);
 	struct facts f = {.type = REC_LIMIT, .object = a->name, .serial = a->serial, .key = key,

@@ -222,7 +222,7 @@ int agent_ctl(struct runtime *rt, const struct actor *who, struct agent *a, cons
 	char arg[LINE_MAX_BYTES];
 	int r = parse(line, len, &v, arg, e);
 	if (r == 0)
-		r = runtime_authorize(rt, who, "agent.control", a->uid, a->gid, 0600, W_OK, e);
+		r = runtime_authorize(rt, who, "agent.control", a->name, a->uid, a->gid, 0600, W_OK, e);
 	if (r == 0 && rt->stopping)
 		r = err_set(e, ERR_SYS_STOPPING, "the daemon is stopping");
 	if (r < 0)

@@ -68,9 +68,18 @@ static const struct type {
 	[REC_CTL] = {"agent.ctl", {&serial, &command}, true, true},
 	[REC_DAEMON] = {"daemon", {&why}, true, true},
 	[REC_STORE] = {NULL, {NULL}, false, true},
+	[REC_POLICY_PUT] = {"policy.updated", {&serial, &uid, &gid, &mode, &fresh, &text}, false},
+	[REC_POLICY_DELETE] = {"policy.deleted", {&serial}, false, true},
+	[REC_POLICY_RENAME] = {"policy.renamed", {&serial, &file}, false},
+	[REC_POLICY_CHOWN] = {"policy.owner", {&serial, &uid, &gid, &mode}, false},
 };
 
 /* ---- apply ---- */
+
+static bool is_about_policies(enum record_type type)
+{
+	return type >= REC_POLICY_PUT && type <= REC_POLICY_CHOWN;
+}
 
 static void emit(struct runtime *rt, const struct facts *f, struct agent *a, uid_t actor)
 {
@@ -83,12 +92,18 @@ static void emit(struct runtime *rt, const struct facts *f, struct agent *a, uid
 		if (t->fields[i] != &text && t->fields[i] != &serial)
 			shown[n++] = t->fields[i];
 	buf_printf(&more, ",\"uid\":%u", actor);
+	if (is_about_policies(f->type)) {
+		buf_adds(&more, ",\"policy\":");
+		buf_json_string(&more, f->object, strlen(f->object));
+	}
 	fields_json(shown, f, &more);
 	if (more.fail)
 		buf_clear(&more); /* a command or reason too long for the feed; the journal has it */
 	snprintf(type, sizeof type, "%s", t->event);
 	if (f->type == REC_PUT && f->fresh) {
 		snprintf(type, sizeof type, "agent.created");
+	} else if (f->type == REC_POLICY_PUT && f->fresh) {
+		snprintf(type, sizeof type, "policy.created");
 	} else if (f->type == REC_STATE) {
 		snprintf(type, sizeof type, "agent.%s", agent_state_name((enum agent_state)f->state));
 		for (char *p = type + 6; *p; p++)
@@ -99,6 +114,11 @@ static void emit(struct runtime *rt, const struct facts *f, struct agent *a, uid
 
 static void apply(struct runtime *rt, struct facts *f, uid_t actor)
 {
+	if (is_about_policies(f->type)) {
+		policies_apply(rt, f);
+		emit(rt, f, NULL, actor);
+		return;
+	}
 	struct agent *a = f->serial ? agent_by_serial(rt, f->serial) : NULL;
 	if (f->type == REC_PUT) {
 		agent_apply_put(rt, f);
@@ -113,6 +133,10 @@ static void apply(struct runtime *rt, struct facts *f, uid_t actor)
 	case REC_CTL:
 	case REC_DAEMON:
 	case REC_STORE:
+	case REC_POLICY_PUT:
+	case REC_POLICY_DELETE:
+	case REC_POLICY_RENAME:
+	case REC_POLICY_CHOWN:
 	case REC_TYPE_COUNT:
 		break;
 	case REC_DELETE:

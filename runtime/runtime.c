@@ -85,8 +85,11 @@ int runtime_open(struct runtime **ret, const struct runtime_opts *o, struct err 
 		return r;
 	}
 	events_cut(rt, journal_last_seq(rt->journal));
+	policies_compile(rt);
 	rt->replaying = false;
 	struct agent *dirty = rt->dirty;
+	if (rt->policies.dirty)
+		store_changed(rt);
 	if (dirty)
 		store_dirty(dirty); /* arms the timer for what the replay changed */
 	if (!o->resumed)
@@ -133,6 +136,7 @@ void runtime_close(struct runtime *rt)
 	rt->spawn = NULL;
 	events_close(rt);
 	agents_close(rt);
+	policies_close(rt);
 	triggers_close(rt);
 	errors_close(rt);
 	journal_close(rt->journal);
@@ -144,10 +148,10 @@ void runtime_close(struct runtime *rt)
 	free(rt);
 }
 
-int runtime_authorize(struct runtime *rt, const struct actor *who, const char *action, uid_t owner,
-		      gid_t group, mode_t mode, int want, struct err *e)
+int runtime_authorize(struct runtime *rt, const struct actor *who, const char *action, const char *object,
+		      uid_t owner, gid_t group, mode_t mode, int want, struct err *e)
 {
-	(void)rt;
+	(void)rt, (void)object;
 	if (who->uid == 0 || (who->uid == geteuid() && owner == geteuid()))
 		return 0;
 	bool member = who->gid == group || groups_has(who->groups, group);
@@ -187,6 +191,8 @@ int runtime_render_status(struct runtime *rt, struct buf *out)
 	buf_printf(out, "journal_seq %llu\nstore_seq %llu\n",
 		   (unsigned long long)journal_last_seq(rt->journal),
 		   (unsigned long long)kv_seq(rt->kv));
+	buf_printf(out, "policies %zu\npolicy_version %s\n", rt->policies.n,
+		   rt->policies.active ? policy_set_version(rt->policies.active) : "none");
 	render_enforced(rt, out);
 	buf_printf(out, "cgroups %s\nkill %s\nfreeze %s\n",
 		   c->cgroup_version == 2 ? "v2" : c->cgroup_version == 1 ? "v1" : "none",
@@ -200,6 +206,8 @@ int runtime_render_health(struct runtime *rt, struct buf *out)
 {
 	if (rt->stopping)
 		return buf_adds(out, "stopping\n");
+	if (!rt->policies.active)
+		return buf_printf(out, "the stored policies do not load, only root may act: %s\n", rt->policies.why.msg);
 	return buf_adds(out, rt->spawn && !rt->spawn_lost ? "ok\n" : "no spawner: agents cannot be started\n");
 }
 
@@ -340,7 +348,7 @@ int runtime_ctl(struct runtime *rt, const struct actor *who, const char *line, s
 	char arg[64];
 	int i = parse_ctl(line, len, arg, e);
 	int r = i < 0 ? i
-		      : runtime_authorize(rt, who, "daemon.control", geteuid(), getegid(), 0600, W_OK, e);
+		      : runtime_authorize(rt, who, "daemon.control", NULL, geteuid(), getegid(), 0600, W_OK, e);
 	if (r >= 0)
 		r = words[i].run(rt, arg, e);
 	if (r < 0)

@@ -66,9 +66,9 @@ void runtime_stop(struct runtime *rt, struct runtime_done done);
 void runtime_close(struct runtime *rt);
 
 /* ---- authorisation: the one place; policy joins here ---- */
-/* May actor do `action` ("agent.control") to an object owned by uid/gid with mode? want is a mask of
- * R_OK W_OK X_OK. 0, -EACCES FS_002. root may. */
-int runtime_authorize(struct runtime *rt, const struct actor *who, const char *action,
+/* May actor do `action` ("agent.control") to the object of that name (an agent's, a policy file's; NULL: the
+ * daemon itself), owned by uid/gid with mode? want is a mask of R_OK W_OK X_OK. 0, -EACCES FS_002. root may. */
+int runtime_authorize(struct runtime *rt, const struct actor *who, const char *action, const char *object,
 		      uid_t owner, gid_t group, mode_t mode, int want, struct err *e);
 
 /* ---- agents ---- */

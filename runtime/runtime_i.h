@@ -8,6 +8,7 @@
 #include "lib/kv.h"
 #include "lib/map.h"
 #include "lib/mem.h"
+#include "runtime/policies_i.h"
 #include "runtime/quota.h"
 #include "runtime/runtime.h"
 #include "runtime/sched.h"
@@ -40,6 +41,10 @@ enum record_type {
 	REC_CTL,
 	REC_DAEMON,
 	REC_STORE,
+	REC_POLICY_PUT,
+	REC_POLICY_DELETE,
+	REC_POLICY_RENAME,
+	REC_POLICY_CHOWN,
 	REC_TYPE_COUNT,
 };
 
@@ -171,6 +176,7 @@ struct runtime {
 	unsigned tasks, processes; /* running */
 	bool filling, resyncing;
 	struct rt_timer check_timer; /* health: measures what runs */
+	struct policies policies;
 	/* writing */
 	enum journal_class transitions;
 	struct agent *dirty;
@@ -266,6 +272,7 @@ void agent_set_error(struct agent *a, const struct err *e);
 /* ---- store.c ---- */
 int store_open(struct runtime *rt, struct err *e);
 void store_dirty(struct agent *a);
+void store_changed(struct runtime *rt); /* something but an agent is to be written */
 void store_forget(struct runtime *rt, const char *key);
 void store_close(struct runtime *rt); /* writes what is dirty */
 void store_run_key(uint32_t serial, uint32_t run, char out[40]);

@@ -139,6 +139,8 @@ static int put_dirty(struct runtime *rt, struct err *e)
 	int r = put_last_serial(rt, e);
 	if (r == 0)
 		r = reqs_save(rt, e);
+	if (r == 0)
+		r = policies_save(rt, e);
 	while (r == 0 && rt->dead) {
 		struct dead_key *d = rt->dead;
 		r = kv_del(rt->kv, d->key, e);
@@ -195,7 +197,7 @@ static void commit(struct runtime *rt)
 {
 	struct err e = {0};
 	struct facts f = {.type = REC_STORE, .object = ""};
-	if (rt->store_busy || (!rt->dirty && !rt->dead))
+	if (rt->store_busy || (!rt->dirty && !rt->dead && !rt->policies.dirty))
 		return;
 	int r = put_dirty(rt, &e);
 	if (r == 0) {
@@ -224,11 +226,15 @@ void store_dirty(struct agent *a)
 		rt->dirty = a;
 		rt->dirty_n++;
 	}
-	if (rt->replaying)
-		return;
-	if (rt->dirty_n >= DIRTY_MAX)
+	if (rt->dirty_n >= DIRTY_MAX && !rt->replaying)
 		timer_set(&rt->timers, &rt->store_timer, 0, on_time, rt);
-	else if (!rt->store_timer.place)
+	else
+		store_changed(rt);
+}
+
+void store_changed(struct runtime *rt)
+{
+	if (!rt->replaying && !rt->store_timer.place)
 		timer_set(&rt->timers, &rt->store_timer,
 			  config_ms(rt->config, "store.checkpoint_interval"), on_time, rt);
 }
@@ -241,9 +247,7 @@ void store_forget(struct runtime *rt, const char *key)
 	snprintf(d->key, sizeof d->key, "%s", key);
 	d->next = rt->dead;
 	rt->dead = d;
-	if (!rt->replaying && !rt->store_timer.place)
-		timer_set(&rt->timers, &rt->store_timer,
-			  config_ms(rt->config, "store.checkpoint_interval"), on_time, rt);
+	store_changed(rt);
 }
 
 void store_close(struct runtime *rt)
@@ -383,6 +387,8 @@ int store_open(struct runtime *rt, struct err *e)
 		r = kv_each(rt->kv, "a/", load_agent, rt, e);
 	if (r == 0)
 		r = kv_each(rt->kv, "r/", load_run, rt, e);
+	if (r == 0)
+		r = policies_load(rt, e);
 	if (r == -EUCLEAN)
 		return err_set(e, ERR_STORE_IO,
 			       "the state in '%s' cannot be read; move that directory aside: it is made "

@@ -110,6 +110,10 @@ static void every_row_is_found_with_its_mode_and_reads(void **state)
 	assert_int_equal(engine_run(&c->engine, "a", "question", out, sizeof out, &e), 0);
 	assert_string_equal(out, "question");
 	handle_release(client_opened(c, "agents/a/run.d/mine", O_WRONLY | O_CREAT));
+	struct handle *policy = client_opened(c, "policies/a.yaml", O_WRONLY | O_CREAT);
+	assert_true(client_pwrite(c, policy, "version: \"1.0\"\npolicies: []\n", &e) > 0);
+	assert_int_equal(client_flush(c, policy, &e), 0);
+	handle_release(policy);
 	for (const struct fs_node *const *table = fs_tables; *table; table++)
 		for (const struct fs_node *n = *table; n->path; n++) {
 			const char *const one[] = {"", NULL};

@@ -1,0 +1,97 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+# policies/ on a mount: files that are written, edited, renamed and refused as a shell user does it, and 1,000 reloads
+# while others read and write.
+. "${0%/*}/lib.sh"
+P=$M/policies
+
+# rule NAME EFFECT > FILE
+rule() {
+  printf 'version: "1.0"\npolicies:\n  - name: %s\n    effect: %s\n    resources: ["/tmp/**"]\n    operations: [Read]\n' "$1" "$2"
+}
+
+version() {
+  key "$M/status" policy_version
+}
+
+names() { # in one line
+  find "$P" -type f -printf '%f\n' | sort | paste -sd ' '
+}
+
+up
+works "there is a directory" test -d "$P"
+eq "it is empty" "" "$(ls "$P")"
+empty=$(version)
+
+rule a Allow >"$P/a.yaml"
+eq "a file that was written is listed" a.yaml "$(ls "$P")"
+eq "and is what was written" "$(rule a Allow)" "$(cat "$P/a.yaml")"
+one=$(version)
+unlike "another set has another version" "^$empty$" "$one"
+
+# ---- refused ----
+refused "a text that is no policy" bash -c "echo 'echo me no more' >$P/broken.yaml"
+like "errors says where" '"line":1,.*broken.yaml:1: a policy file is a map' "$(last_error)"
+refused "a broken text for a file that exists" bash -c "printf 'version: \"1.0\"\npolices: []\n' >$P/a.yaml"
+like "errors names the key" "a.yaml:2: unknown key 'polices'" "$(last_error)"
+refused "a key given twice" bash -c "printf 'version: \"1.0\"\nversion: \"1.0\"\npolicies: []\n' >$P/a.yaml"
+rule a Deny >"$T/dup"
+refused "a rule of another file's name" cp "$T/dup" "$P/b.yaml"
+like "errors names both" "b.yaml:3: a rule named 'a' stands at a.yaml:3" "$(last_error)"
+refused "a name without a format" bash -c "mkdir $P/d"
+eq "nothing of it is left" a.yaml "$(ls "$P")"
+eq "the set that was active stays" "$one" "$(version)"
+
+# ---- edited ----
+works "sed -i" sed -i s/Allow/Deny/ "$P/a.yaml"
+eq "changes the text" "$(rule a Deny)" "$(cat "$P/a.yaml")"
+works "a scratch file" bash -c "printf '%s\n' '$(rule b Allow)' >$P/.b.swp"
+two=$(version)
+works "renamed into place" mv "$P/.b.swp" "$P/b.yaml"
+unlike "is in force" "^$two$" "$(version)"
+works "a rename" mv "$P/b.yaml" "$P/c.yaml"
+eq "moves it" "a.yaml c.yaml" "$(names)"
+refused "out of the directory" mv "$P/c.yaml" "$A/c.yaml"
+works "chmod" chmod 600 "$P/c.yaml"
+eq "holds" 600 "$(stat -c %a "$P/c.yaml")"
+printf '{"version": "1.0", "policies": []}\n' >"$P/j.json"
+printf 'version = "1.0"\npolicies = []\n' >"$P/t.toml"
+eq "JSON and TOML too" "a.yaml c.yaml j.json t.toml" "$(names)"
+works "rm" rm "$P/c.yaml" "$P/j.json" "$P/t.toml"
+eq "removes" a.yaml "$(ls "$P")"
+eq "the version is that of the files, not of their history" "$two" "$(version)"
+
+# ---- a worker that is killed ----
+kill -9 "$(key "$M/status" worker_pid)"
+eq "a killed worker loses none" "$(rule a Deny)" "$(cat "$P/a.yaml")"
+eq "and the set is the same" "$two" "$(version)"
+
+# ---- other users ----
+if [ "$(id -u)" = 0 ] && command -v setpriv >/dev/null; then
+  other=(setpriv --reuid 65534 --regid 65534 --clear-groups)
+  works "another user reads" "${other[@]}" cat "$P/a.yaml"
+  refused "and makes none" "${other[@]}" bash -c "echo x >$P/new.yaml"
+  refused "changes none" "${other[@]}" bash -c "echo x >$P/a.yaml"
+  refused "removes none" "${other[@]}" rm -f "$P/a.yaml"
+fi
+
+# ---- 1,000 reloads under load ----
+echo ok >"$T/go"
+(while [ -e "$T/go" ]; do
+  cat "$P/a.yaml" "$M/status" || echo unreadable
+  echo 'nonsense: 1' >"$P/bad.yaml" && echo taken
+done) >"$T/read" 2>/dev/null &
+reader=$!
+bad=0
+for ((i = 1; i <= 1000; i++)); do
+  rule "r$i" Allow >"$P/r.yaml" || bad=$((bad + 1))
+done
+rm "$T/go"
+wait $reader
+eq "1,000 reloads, none refused" 0 $bad
+eq "nobody read nothing, nothing broken was taken" 0 "$(grep -cE '^(unreadable|taken)$' "$T/read")"
+eq "the last one stands" "$(rule r1000 Allow)" "$(cat "$P/r.yaml")"
+eq "readers saw a set all the time" 0 "$(grep -c '^policy_version none' "$T/read")"
+ok "the load read $(grep -c '^policy_version' "$T/read") times"
+eq "each is in the events" 1000 "$(grep -cE '"type":"policy.(created|updated)",.*"policy":"r.yaml"' "$M/events")"
+finish

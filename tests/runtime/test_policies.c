@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: MIT */
+/* test_policies.c - the policy files of an engine: what is taken, what is refused, and what a start finds. */
+#include "tests/support/engine.h"
+
+#include <errno.h>
+
+#include "lib/journal.h"
+#include "runtime/policies.h"
+
+#define RULE(name, effect)                                                                                             \
+	"version: \"1.0\"\npolicies:\n  - name: " name "\n    effect: " effect "\n    resources: [\"/tmp/**\"]\n"         \
+	"    operations: [Read]\n"
+
+static const struct actor user = {.uid = 1000, .gid = 1000};
+
+static int put(struct engine *t, const char *file, const char *text, struct err *e)
+{
+	struct engine_answer a = {0};
+	return engine_reply(t, policy_file_put(t->rt, &root_actor, file, text, strlen(text), ENGINE_DONE(&a), e), &a);
+}
+
+static int delete(struct engine *t, const char *file)
+{
+	struct engine_answer a = {0};
+	struct err e = {0};
+	uint32_t serial = policy_file_find(t->rt, file)->serial;
+	return engine_reply(t, policy_file_delete(t->rt, &root_actor, serial, ENGINE_DONE(&a), &e), &a);
+}
+
+static int move(struct engine *t, const char *from, const char *to)
+{
+	struct engine_answer a = {0};
+	struct err e = {0};
+	uint32_t serial = policy_file_find(t->rt, from)->serial;
+	return engine_reply(t, policy_file_rename(t->rt, &root_actor, serial, to, ENGINE_DONE(&a), &e), &a);
+}
+
+static void version(struct engine *t, char out[65])
+{
+	const struct policy_set *s = policies_active(t->rt, NULL);
+	assert_non_null(s);
+	snprintf(out, 65, "%s", policy_set_version(s));
+}
+
+static enum policy_effect decide(struct engine *t)
+{
+	struct policy_decision d;
+	struct policy_request q = {.type = POLICY_FILE, .op = POLICY_READ, .resource = "/tmp/a"};
+	policy_decide(policies_active(t->rt, NULL), &q, &d);
+	return d.effect;
+}
+
+static int setup(void **state)
+{
+	static struct engine t;
+	engine_init(&t);
+	engine_open(&t, false);
+	*state = &t;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	engine_done(*state);
+	return 0;
+}
+
+static void a_change_decides_at_once(void **state)
+{
+	struct engine *t = *state;
+	assert_int_equal(decide(t), POLICY_DENY);
+	assert_int_equal(put(t, "a.yaml", RULE("a", "Allow"), NULL), 0);
+	assert_int_equal(decide(t), POLICY_ALLOW);
+	assert_int_equal(put(t, "b.yaml", RULE("b", "Deny"), NULL), 0);
+	assert_int_equal(decide(t), POLICY_DENY);
+	assert_int_equal(delete(t, "b.yaml"), 0);
+	assert_int_equal(decide(t), POLICY_ALLOW);
+	assert_null(policy_file_find(t->rt, "b.yaml"));
+}
+
+static void a_wrong_text_changes_nothing(void **state)
+{
+	struct engine *t = *state;
+	char before[65], after[65];
+	struct err e = {0};
+	assert_int_equal(put(t, "a.yaml", RULE("a", "Allow"), NULL), 0);
+	version(t, before);
+	assert_int_equal(put(t, "a.yaml", RULE("a", "Alow"), &e), -EINVAL);
+	assert_int_equal(e.code, ERR_POLICY_INVALID);
+	assert_int_equal(e.line, 4);
+	assert_non_null(strstr(e.msg, "a.yaml:4: 'Alow' is no effect"));
+	assert_int_equal(put(t, "b.yaml", RULE("a", "Deny"), &e), -EINVAL);
+	assert_non_null(strstr(e.msg, "b.yaml:3: a rule named 'a' stands at a.yaml:3 already"));
+	assert_int_equal(put(t, "b.txt", RULE("b", "Deny"), &e), -EINVAL);
+	version(t, after);
+	assert_string_equal(before, after);
+	assert_null(policy_file_find(t->rt, "b.yaml"));
+}
+
+static void a_start_finds_what_was_stored(void **state)
+{
+	struct engine *t = *state;
+	char before[65], after[65];
+	for (int clean = 0; clean < 2; clean++) { /* from the journal alone, then from the store */
+		assert_int_equal(put(t, "a.yaml", RULE("a", "Allow"), NULL), 0);
+		assert_int_equal(put(t, "b.yaml", RULE("b", "Deny"), NULL), 0);
+		assert_int_equal(move(t, "b.yaml", "c.yaml"), 0);
+		version(t, before);
+		engine_close(t);
+		engine_open(t, false);
+		version(t, after);
+		assert_string_equal(before, after);
+		assert_non_null(policy_file_find(t->rt, "c.yaml"));
+		assert_int_equal(delete(t, "c.yaml"), 0);
+	}
+}
+
+static void a_rename_replaces(void **state)
+{
+	struct engine *t = *state;
+	assert_int_equal(put(t, "a.yaml", RULE("a", "Allow"), NULL), 0);
+	assert_int_equal(put(t, "b.yaml", RULE("b", "Deny"), NULL), 0);
+	assert_int_equal(move(t, "a.yaml", "b.yaml"), 0);
+	assert_int_equal(decide(t), POLICY_ALLOW);
+	assert_null(policy_file_find(t->rt, "a.yaml"));
+	assert_null(policy_file_next(t->rt, policy_file_find(t->rt, "b.yaml")->serial));
+	assert_int_equal(move(t, "b.yaml", "b.json"), -EINVAL); /* YAML is no JSON */
+	assert_int_equal(decide(t), POLICY_ALLOW);
+}
+
+static void others_may_not_change_it(void **state)
+{
+	struct engine *t = *state;
+	struct err e = {0};
+	assert_int_equal(put(t, "a.yaml", RULE("a", "Allow"), NULL), 0);
+	uint32_t serial = policy_file_find(t->rt, "a.yaml")->serial;
+	struct engine_answer a = {0};
+	assert_int_equal(policy_file_put(t->rt, &user, "a.yaml", "", 0, ENGINE_DONE(&a), &e), -EACCES);
+	assert_int_equal(policy_file_delete(t->rt, &user, serial, ENGINE_DONE(&a), &e), -EACCES);
+	assert_int_equal(policy_file_rename(t->rt, &user, serial, "b.yaml", ENGINE_DONE(&a), &e), -EACCES);
+	assert_int_equal(policy_file_chown(t->rt, &user, serial, 1000, 1000, 0666, ENGINE_DONE(&a), &e), -EACCES);
+	assert_int_equal(decide(t), POLICY_ALLOW);
+}
+
+
+static int nothing(void *arg, const struct journal_record *rec)
+{
+	(void)arg, (void)rec;
+	return 0;
+}
+
+/* What a later version may have stored: a text that this one does not take. */
+static void store_unknown(struct engine *t)
+{
+	static const char body[] = "{\"v\":1,\"serial\":77,\"uid\":0,\"gid\":0,\"mode\":420,\"fresh\":true,"
+				   "\"text\":\"version: 9\\n\"}";
+	char dir[160];
+	struct journal *j;
+	struct err e = {0};
+	engine_close(t);
+	snprintf(dir, sizeof dir, "%s/journal", t->dir);
+	assert_int_equal(loop_init(&t->loop, &e), 0);
+	struct journal_opts o = {.dir = dir, .segment_bytes = 3u << 20};
+	assert_int_equal(journal_open(&j, &o, &t->loop, 0, nothing, NULL, &e), 0);
+	struct journal_record rec = {.type = 13, .object = "later.yaml", .body = body, .body_len = sizeof body - 1};
+	assert_int_equal(journal_append(j, &rec, JOURNAL_FAST, NULL, &e), 0);
+	journal_close(j);
+	loop_done(&t->loop);
+	engine_open(t, false);
+}
+
+static void a_start_with_an_unknown_text_has_no_set(void **state)
+{
+	struct engine *t = *state;
+	const struct err *why = NULL;
+	struct err e = {0};
+	autobuf struct buf health;
+	buf_init(&health, 4096);
+	assert_int_equal(put(t, "a.yaml", RULE("a", "Allow"), NULL), 0);
+	store_unknown(t);
+	assert_null(policies_active(t->rt, &why));
+	assert_non_null(strstr(why->msg, "later.yaml:1: this version is not known"));
+	runtime_render_health(t->rt, &health);
+	assert_non_null(strstr(health.data, "later.yaml:1"));
+	assert_int_equal(put(t, "a.yaml", RULE("a", "Nope"), &e), -EINVAL);
+	assert_int_equal(put(t, "a.yaml", RULE("a", "Deny"), NULL), 0); /* one is mended, the other still wrong */
+	assert_null(policies_active(t->rt, NULL));
+	assert_int_equal(delete(t, "later.yaml"), 0);
+	assert_non_null(policies_active(t->rt, NULL));
+	assert_int_equal(decide(t), POLICY_DENY);
+}
+
+static void more_text_may_cure_it(void **state)
+{
+	struct engine *t = *state;
+	static const struct {
+		const char *text;
+		bool unfinished;
+	} cases[] = {
+		{"version: \"1.0\"\n", true},
+		{"version: \"1.0\"\npolicies:\n", true},
+		{"version: \"1.0\"\npolicies:\n  - name: a\n", true},
+		{"version: \"1.0\"\npolicies:\n  - name: a\n    operations:\n", true},
+		{"version: \"1.0\"\npolicies:\n  - name: a\n    effect: Al", true},
+		{"version: \"1.0\"\npolicies:\n  - name: a\n    effect: Alow\n", false},
+		{"polices: []\n", false},
+		{"echo me no more\n", false},
+	};
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		bool unfinished = !cases[i].unfinished;
+		struct err e = {0};
+		assert_int_equal(policy_file_check(t->rt, "a.yaml", cases[i].text, strlen(cases[i].text), &unfinished, &e),
+				 -EINVAL);
+		if (unfinished != cases[i].unfinished)
+			fail_msg("%s", cases[i].text);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(a_change_decides_at_once, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_wrong_text_changes_nothing, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_start_finds_what_was_stored, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_rename_replaces, setup, teardown),
+		cmocka_unit_test_setup_teardown(others_may_not_change_it, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_start_with_an_unknown_text_has_no_set, setup, teardown),
+		cmocka_unit_test_setup_teardown(more_text_may_cure_it, setup, teardown),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
