@@ -178,6 +178,10 @@ extern const struct sandbox_driver *const sandbox_drivers[]; /* NULL-ended */
 /* Find out now what each can do: before a process serves anybody. Processes forked later know it too. */
 void sandbox_drivers_try(void);
 
+/* Start symbi-spawn, which lies beside this program's file, for state_dir, with these limits on descriptors (NULL:
+ * ours). Before any thread. once: it removes state_dir when it ends (spawn_server_discard). Returns the socket connected
+ * to it (CLOEXEC, the caller's) with its pid, or -errno SPAWN_002 and no process. */
+int spawn_server_start(const char *state_dir, const struct rlimit *files, bool once, pid_t *ret_pid, struct err *e);
 /* Main loop of symbi-spawn on the descriptor; returns 0 when the other side is gone, after ending
  * everything it started. Takes state_dir's lock (spawn.lock) and leaves there what a later clean-up needs
  * (spawn.cgroups). -EBUSY when another spawner has the lock. */
@@ -186,3 +190,7 @@ int spawn_server_run(int fd, const char *state_dir, struct err *e);
  * first start, and after the spawner died. -EBUSY when that spawner still runs after 5 s, or something
  * cannot be ended. */
 int spawn_server_cleanup(const char *state_dir, struct err *e);
+/* Remove a state_dir that only a spawner used: its files, the directory SPAWN_WORK with all that is in it, and
+ * itself when nothing else is there. Nothing that worked there may run any more. */
+#define SPAWN_WORK "work"
+void spawn_server_discard(const char *state_dir);

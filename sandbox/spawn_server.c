@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "lib/mem.h"
+#include "sandbox/box.h"
 #include "sandbox/proctree.h"
 
 #define BURST         32          /* requests served before ended processes get their turn */
@@ -361,7 +362,8 @@ int server_open(struct server *s, int sock, const char *group_name, uint32_t mar
 	if (!s->base)
 		return err_set(e, ERR_SYS_MEMORY, "no memory for the spawner");
 	s->keepers = !s->caps.kill;
-	sandbox_drivers_try();
+	sandbox_drivers_try(); /* and the filter: no start waits for it */
+	box_filter_init(NULL);
 	if (add_fd(s, sock) < 0 || add_fd(s, s->signals) < 0 || add_fd(s, s->reports[0]) < 0)
 		return err_sys(e, ERR_SPAWN_FAILED, errno, "the spawner's descriptors");
 	return 0;

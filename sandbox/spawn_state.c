@@ -7,11 +7,13 @@
  * Processes without a cgroup are found by their mark (proctree.h). */
 #include <errno.h>
 #include <fcntl.h>
+#include <ftw.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "lib/crc32c.h"
@@ -149,4 +151,34 @@ int spawn_server_cleanup(const char *state_dir, struct err *e)
 	if (dir >= 0 && w.r == 0)
 		unlinkat(dir, "spawn.cgroups", 0);
 	return w.r;
+}
+
+/* ---- of one use ---- */
+
+static int remove_one(const char *path, const struct stat *st, int type, struct FTW *f)
+{
+	(void)st, (void)type, (void)f;
+	remove(path);
+	return 0;
+}
+
+static int open_up(const char *path, const struct stat *st, int type, struct FTW *f)
+{
+	(void)f;
+	if (type == FTW_DNR || (type == FTW_D && (st->st_mode & 0700) != 0700))
+		chmod(path, 0700);
+	return 0;
+}
+
+void spawn_server_discard(const char *state_dir)
+{
+	char path[PATH_MAX];
+	snprintf(path, sizeof path, "%s/" SPAWN_WORK, state_dir);
+	nftw(path, open_up, 16, FTW_PHYS | FTW_MOUNT); /* a directory may have been closed to its owner */
+	nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS | FTW_MOUNT);
+	snprintf(path, sizeof path, "%s/spawn.lock", state_dir);
+	unlink(path);
+	snprintf(path, sizeof path, "%s/spawn.cgroups", state_dir);
+	unlink(path);
+	rmdir(state_dir);
 }

@@ -14,10 +14,11 @@
 int main(int argc, char **argv)
 {
 	uint64_t fd;
-	if (argc != 5 || strcmp(argv[1], "--fd") != 0 || strcmp(argv[3], "--state") != 0 ||
+	bool once = argc == 6 && strcmp(argv[5], "--once") == 0;
+	if ((argc != 5 && !once) || strcmp(argv[1], "--fd") != 0 || strcmp(argv[3], "--state") != 0 ||
 	    parse_u64(argv[2], 3, 1 << 20, &fd, NULL) < 0) {
-		fputs("usage: symbi-spawn --fd N --state DIR\nStarted by symbid; not to be run by "
-		      "hand.\n",
+		fputs("usage: symbi-spawn --fd N --state DIR [--once]\nStarted by symbid and `symbi "
+		      "sandbox run`; not to be run by hand.\n",
 		      stderr);
 		return 2;
 	}
@@ -43,5 +44,7 @@ int main(int argc, char **argv)
 		fprintf(stderr, "symbi-spawn: %s %s\n", err_code_name(e.code), e.msg);
 		return 1;
 	}
+	if (once)
+		spawn_server_discard(argv[4]);
 	return 0;
 }

@@ -39,6 +39,7 @@ int cmd_tail(const struct command *c, int argc, char **argv);
 int cmd_config(const struct command *c, int argc, char **argv);
 int cmd_journal(const struct command *c, int argc, char **argv);
 int cmd_policy(const struct command *c, int argc, char **argv);
+int cmd_sandbox(const struct command *c, int argc, char **argv);
 
 /* ---- opts.c ---- */
 
@@ -50,6 +51,7 @@ struct opt {
 /* Read options and check the number of the other words. Returns the index in argv of the first of those
  * (argv is reordered), or -1 when it said what is wrong (return CLI_USAGE then). --help prints and ends
  * the program. opts ends with a row without name. */
+#define OPTS_COMMAND (-1) /* most: options end at the first word, the rest is for somebody else */
 int opts_read(const struct command *c, int argc, char **argv, const struct opt *opts, int least,
 	      int most);
 /* Say what is wrong with the words of a command. Returns CLI_USAGE. */

@@ -60,10 +60,11 @@ int opts_read(const struct command *c, int argc, char **argv, const struct opt *
 	      int most)
 {
 	struct option known[OPTS_MAX + 2];
-	char letters[2 * OPTS_MAX + 2];
-	letters[0] = ':'; /* messages are ours */
-	fill(opts, known, letters + 1);
-	optind = 1;
+	char letters[2 * OPTS_MAX + 3];
+	letters[0] = most == OPTS_COMMAND ? '+' : ':';
+	letters[1] = ':'; /* messages are ours; twice does no harm */
+	fill(opts, known, letters + 2);
+	optind = 0; /* begins anew, also with another order than the last time */
 	for (int o; (o = getopt_long(argc, argv, letters, known, NULL)) != -1;) {
 		if (o == 'h')
 			print_help(c);
@@ -79,7 +80,7 @@ int opts_read(const struct command *c, int argc, char **argv, const struct opt *
 			*at->flag = true;
 	}
 	int words = argc - optind;
-	if (words < least || words > most) {
+	if (words < least || (most != OPTS_COMMAND && words > most)) {
 		opts_wrong(c, words < least ? "something is missing" : "'%s' is too much",
 			   words < least ? "" : argv[optind + most]);
 		return -1;

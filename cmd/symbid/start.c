@@ -11,7 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
 #include <sys/wait.h>
@@ -125,46 +124,14 @@ static int lock_state(struct daemon *d, struct err *e)
 
 /* ---- the spawner ---- */
 
-static void become_spawner(struct daemon *d, const char *path, int sock)
-{
-	char num[16];
-	sigset_t none;
-	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
-	setrlimit(RLIMIT_NOFILE, &d->files);
-	int fd = dup2(sock, 3);
-	fcntl(fd, F_SETFD, 0);
-	close_range(4, ~0u, 0);
-	snprintf(num, sizeof num, "%d", fd);
-	execl(path, "symbi-spawn", "--fd", num, "--state", d->state, (char *)NULL);
-	_exit(127);
-}
-
 int start_spawner(struct daemon *d, struct err *e)
 {
-	char self[PATH_MAX], path[PATH_MAX + 16];
-	int sv[2];
-	ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
-	if (n < 0)
-		return err_sys(e, ERR_SPAWN_LOST, errno, "/proc/self/exe");
-	self[n] = 0;
-	*strrchr(self, '/') = 0;
-	snprintf(path, sizeof path, "%s/symbi-spawn", self);
-	if (access(path, X_OK) < 0)
-		return err_sys(e, ERR_SPAWN_LOST, errno, "'%s'", path);
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sv) < 0)
-		return err_sys(e, ERR_SPAWN_LOST, errno, "the spawner's socket");
-	d->spawner = fork();
-	if (d->spawner == 0)
-		become_spawner(d, path, sv[1]);
-	close(sv[1]);
-	if (d->spawner < 0) {
-		close(sv[0]);
-		return err_sys(e, ERR_SPAWN_LOST, errno, "the spawner cannot be started");
-	}
+	int fd = spawn_server_start(d->state, &d->files, false, &d->spawner, e);
+	if (fd < 0)
+		return fd;
 	if (d->spawn_fd >= 0)
 		close(d->spawn_fd);
-	d->spawn_fd = sv[0];
+	d->spawn_fd = fd;
 	return 0;
 }
 

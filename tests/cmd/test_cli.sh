@@ -6,10 +6,10 @@
 expect 0 --version
 has "$out" "symbi "
 expect 0 help
-for command in up down status doctor run ls cat write tail config journal policy help; do
+for command in up down status doctor run ls cat write tail config journal policy sandbox help; do
   has "$out" "  $command "
 done
-for command in up down status doctor run ls cat write tail config journal policy; do
+for command in up down status doctor run ls cat write tail config journal policy sandbox; do
   expect 0 help $command
   has "$out" "usage: symbi $command"
   same "$("$bin/symbi" $command --help)" "$out"
