@@ -64,13 +64,13 @@ elif [ "$(id -u)" != 0 ] && [ ! -e /etc/mtab ]; then
   fail "there is no /etc/mtab, without which fusermount3 cannot unmount; as root: ln -s ../proc/self/mounts /etc/mtab"
 fi
 
-say "the daemon. --allow-native: this release has no sandbox driver yet, so agents run as plain processes of yours"
+say "the daemon; agents run in a sandbox each, Tier1, which is the default"
 if "$bin/symbi" status ${mount:+--mount "$mount"} >/dev/null 2>&1; then
   at=$("$bin/symbi" status ${mount:+--mount "$mount"} | sed -n 's/^mount //p')
   echo "it runs already, on $at"
 else
-  echo "\$ $bin/symbi up --allow-native${mount:+ --mount $mount}${state:+ --state $state}"
-  at=$("$bin/symbi" up --allow-native ${mount:+--mount "$mount"} ${state:+--state "$state"}) || exit 1
+  echo "\$ $bin/symbi up${mount:+ --mount $mount}${state:+ --state $state}"
+  at=$("$bin/symbi" up ${mount:+--mount "$mount"} ${state:+--state "$state"}) || exit 1
   echo "$at"
 fi
 examples=$PWD/examples bin=$(cd "$bin" && pwd)
@@ -88,6 +88,7 @@ say "ask: write an input, read the answer of that run"
 show "echo world > agents/greet/run; cat agents/greet/run"
 show "echo one two three > agents/words/run; cat agents/words/run"
 show "cat agents/greet/runs/1/status"
+show "grep -E '^(tier|layers|limits_by)' agents/greet/status"
 
 say "a persistent agent has its streams as files"
 show "echo good morning > agents/upper/stdin"

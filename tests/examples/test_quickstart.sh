@@ -5,6 +5,7 @@ set -eu
 cd "${TEST_SOURCE_DIR:-$(dirname "$0")/../..}"
 bin=${TEST_BIN_DIR:-build/release/bin}
 [ -r /dev/fuse ] && [ -w /dev/fuse ] || { echo "/dev/fuse cannot be used by this user"; exit 77; }
+"$bin/symbi" sandbox run true || { echo "no Tier1 here"; exit 77; }
 [ "$(id -u)" = 0 ] || [ -e /etc/mtab ] || { echo "fusermount3 cannot unmount without /etc/mtab"; exit 77; }
 dir=$(mktemp -d)
 args=(--mount "$dir/m" --state "$dir/s" --bin "$bin")
@@ -22,6 +23,7 @@ welcomed() { cat "$dir"/m/agents/usher/runs/*/output 2>/dev/null | grep -qx "wel
 
 examples/quickstart.sh "${args[@]}" >"$dir/out1" 2>&1 || die "the first run failed"
 grep -qx 'hello world' "$dir/out1" || die "no answer of greet"
+grep -qE '^layers (user )?mount pid net ' "$dir/out1" || die "greet was in no sandbox"
 grep -qx 3 "$dir/out1" || die "no answer of words"
 grep -qx 'GOOD MORNING' "$dir/out1" || die "no answer of upper"
 grep '^{' "$dir/out1" | grep -q "'Teir1' is no tier; did you mean 'Tier1'" || die "the refusal does not say why"
@@ -35,7 +37,7 @@ echo >"$dir/m/agents/clock/run" && cat "$dir/m/agents/clock/run" >"$dir/out0" ||
 grep -q : "$dir/out0" || die "clock does not say the time"
 
 # Bash writes a text line by line; the lines before a refused one are a spec by themselves.
-if printf 'tier: None\ncommand: [date]\nbogus: 1\npriority: Low\n' >"$dir/m/agents/half.yaml" 2>/dev/null; then
+if printf 'command: [date]\nbogus: 1\npriority: Low\n' >"$dir/m/agents/half.yaml" 2>/dev/null; then
   die "half a text was taken"
 fi
 [ ! -e "$dir/m/agents/half.yaml" ] || die "the half before the refused line became an agent"
