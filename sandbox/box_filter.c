@@ -95,6 +95,8 @@ int box_filter_init(struct err *e)
 		return 0;
 	scmp_filter_ctx f = seccomp_init(SCMP_ACT_ERRNO(ENOSYS));
 	int r = f ? seccomp_attr_set(f, SCMP_FLTATR_CTL_OPTIMIZE, 2) : -ENOMEM; /* a tree, not a list */
+	if (r == 0) /* else the thread alone is killed, and the rest of its program hangs */
+		r = seccomp_attr_set(f, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS);
 	if (r == 0)
 		r = build(f);
 	if (r == 0)

@@ -365,6 +365,17 @@ static bool x32_calls(void)
 {
 	return syscall(0x40000000 + SYS_getpid) > 0;
 }
+static void *x32_thread(void *p)
+{
+	syscall(0x40000000 + SYS_getpid);
+	return p;
+}
+/* Killed is the whole program; that of a dead thread would hang for ever. */
+static bool outlive_a_thread(void)
+{
+	pthread_t t;
+	return pthread_create(&t, NULL, x32_thread, NULL) == 0 && pthread_join(t, NULL) == 0;
+}
 
 /* ---- network ---- */
 
@@ -446,6 +457,7 @@ static const struct attempt {
 	ATTEMPT(mount_anew), ATTEMPT(change_root), ATTEMPT(load_bpf), ATTEMPT(io_rings), ATTEMPT(fault_handler),
 	ATTEMPT(performance_events), ATTEMPT(key_rings), ATTEMPT(kernel_image), ATTEMPT(set_clock),
 	ATTEMPT(odd_personality), ATTEMPT(type_at_terminal), ATTEMPT(old_calls), ATTEMPT(x32_calls),
+	ATTEMPT(outlive_a_thread),
 	ATTEMPT(socket_vsock), ATTEMPT(socket_crypto), ATTEMPT(socket_netlink), ATTEMPT(socket_packet),
 	ATTEMPT(socket_raw), WITH(reach_loopback_of_host, GIVEN_PORT), ATTEMPT(reach_outside),
 	WITH(reach_abstract, GIVEN_NAME), WITH(share_memory, GIVEN_SHM),
