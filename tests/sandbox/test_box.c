@@ -204,13 +204,16 @@ static void a_killed_spawner_leaves_no_box(void **state)
 {
 	struct shell_spec sh;
 	struct err e = {0};
-	const char *argv[] = {"/bin/sh", "-c", "(setsid sleep 999 &) ; (trap '' TERM HUP; sleep 999) & sleep 999",
+	/* Three shells that bear the name: the `:` keeps each from becoming its own sleep. */
+	const char *argv[] = {"/bin/sh", "-c",
+			      "(setsid sh -c 'sleep 999; :' \"$0\" &)\n"
+			      "(trap '' TERM HUP; sleep 999; :) & sleep 999; :",
 			      s.work, NULL};
 	(void)state;
 	shell_spec(&s, &sh, "");
 	sh.spec.argv = argv;
 	spawned_start(&s, &sh.spec);
-	spawned_until(&s, running(s.work) >= 2);
+	spawned_until(&s, running(s.work) == 3);
 	kill(s.pid, SIGKILL);
 	assert_int_equal(waitpid(s.pid, NULL, 0), s.pid);
 	s.pid = 0;
