@@ -255,7 +255,7 @@ static void on_mhd(uv_poll_t *watch, int status, int events)
 	mhd_turn(watch->data);
 }
 
-static void on_log(void *cls, const char *format, va_list ap)
+static __attribute__((format(printf, 2, 0))) void on_log(void *cls, const char *format, va_list ap)
 {
 	(void)cls;
 	char text[300];

@@ -52,14 +52,17 @@ static const struct type {
 	bool fast; /* survives kill -9, not a power cut */
 	bool ends; /* stops or removes: goes on when the disk is full */
 } types[REC_TYPE_COUNT] = {
-	[REC_PUT] = {"agent.updated", {&serial, &file, &id, &uid, &gid, &mode, &fresh, &tier, &text}, false},
+	[REC_PUT] = {"agent.updated",
+		     {&serial, &file, &id, &uid, &gid, &mode, &fresh, &tier, &text},
+		     false,
+		     false},
 	[REC_DELETE] = {"agent.deleted", {&serial}, false, true},
-	[REC_RENAME] = {"agent.renamed", {&serial, &file}, false},
-	[REC_CHOWN] = {"agent.owner", {&serial, &uid, &gid, &mode}, false},
-	[REC_LIMIT] = {"agent.limit", {&serial, &key, &value}, false},
+	[REC_RENAME] = {"agent.renamed", {&serial, &file}, false, false},
+	[REC_CHOWN] = {"agent.owner", {&serial, &uid, &gid, &mode}, false, false},
+	[REC_LIMIT] = {"agent.limit", {&serial, &key, &value}, false, false},
 	[REC_STATE] = {"agent.state", {&serial, &state, &why}, true, true},
-	[REC_RUN] = {"run.queued", {&serial, &run, &process}, true},
-	[REC_RUN_STARTED] = {"run.started", {&serial, &run, &pid}, true},
+	[REC_RUN] = {"run.queued", {&serial, &run, &process}, true, false},
+	[REC_RUN_STARTED] = {"run.started", {&serial, &run, &pid}, true, false},
 	[REC_RUN_DONE] = {"run.done",
 			  {&serial, &run, &exit_code, &code, &eno, &message, &wall_ns, &cpu_ns,
 			   &memory},
