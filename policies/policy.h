@@ -114,6 +114,25 @@ void policy_decide(const struct policy_set *s, const struct policy_request *q, s
  * the buffer. */
 int policy_explain(const struct policy_set *s, const struct policy_request *q, struct buf *out);
 
+/* Every rule in order of its weight, a line "EFFECT name (file:line) priority N" each. 0 or -errno of the buffer. */
+int policy_list(const struct policy_set *s, struct buf *out);
+
+/* ---- a request in words (asked.c) ---- */
+
+struct policy_words { /* borrowed; NULL: not said */
+	const char *type, *op, *resource, *agent, *tier, *level, *address;
+};
+struct policy_asked {
+	struct policy_request q;
+	char resource[POLICY_RESOURCE_MAX], address[POLICY_RESOURCE_MAX];
+	const char *addresses[1];
+};
+/* Make the request that w says; its texts stay borrowed from w. Type File and level standard where none is named.
+ * -EINVAL POLICY_004 for words that are none, POLICY_003 for a resource that cannot be decided on. */
+int policy_asked_make(struct policy_asked *a, const struct policy_words *w, struct err *e);
+/* Where w has the word of that key (type operation resource agent tier level address); NULL: no such key. */
+const char **policy_words_at(struct policy_words *w, const char *key);
+
 /* ---- messages between tiers (comm.c) ---- */
 
 enum policy_message_type {

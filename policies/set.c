@@ -169,3 +169,21 @@ int policy_explain(const struct policy_set *s, const struct policy_request *q, s
 	return buf_printf(out, "decision %s %s%s\n", policy_effect_word(d.effect), d.rule ? d.rule : "no_match",
 			  d.audit ? ", audited" : "");
 }
+
+int policy_list(const struct policy_set *s, struct buf *out)
+{
+	static const char *const tiers[POLICY_TIERS] = {"None", "Tier1", "Tier2", "Tier3"};
+	for (size_t i = 0; i < s->rules_n; i++) {
+		const struct rule *r = s->rules[i];
+		buf_printf(out, "%s %s (%s:%u) priority %lld%s\n", policy_effect_word(r->effect), r->name, r->file, r->line,
+			   (long long)r->priority, r->disabled ? ", not enabled" : "");
+	}
+	for (int from = 0; from < POLICY_TIERS; from++)
+		for (int to = 0; to < POLICY_TIERS; to++) {
+			const struct comm *c = &s->comms[from][to];
+			if (c->name)
+				buf_printf(out, "Messages %s (%s:%u) %s to %s\n", c->name, c->file, c->line, tiers[from],
+					   tiers[to]);
+		}
+	return out->fail;
+}

@@ -68,10 +68,10 @@ int agent_check(struct runtime *rt, const char *file_name, const char *text, siz
 	return r;
 }
 
-static int may_change(struct runtime *rt, const struct actor *who, const struct agent *a,
+static int may_change(struct runtime *rt, const struct actor *who, const struct agent *a, const char *action,
 		      struct err *e)
 {
-	return runtime_authorize(rt, who, "agent.control", a->name, a->uid, a->gid, a->mode_bits & 0700, W_OK,
+	return runtime_authorize(rt, who, action, a->name, a->uid, a->gid, a->mode_bits & 0700, W_OK,
 				 e);
 }
 
@@ -104,7 +104,8 @@ static int may_put(struct runtime *rt, const struct actor *who, const char *file
 		return err_set(e, ERR_RESOURCE_SHORT,
 			       "lifecycle.max_agents: %zu agents exist; remove some or raise it",
 			       rt->count);
-	return 0;
+	autofree char *name = strndup(file, (size_t)(strrchr(file, '.') - file));
+	return runtime_authorize(rt, who, "agent.create", name, who->uid, who->gid, 0600, W_OK, e);
 }
 
 /* A new text for an agent that exists: a process that runs goes on with the new one. */
@@ -222,7 +223,7 @@ void agent_apply_put(struct runtime *rt, const struct facts *f)
 int agent_delete(struct runtime *rt, const struct actor *who, struct agent *a,
 		 struct runtime_done done, struct err *e)
 {
-	int r = may_change(rt, who, a, e);
+	int r = may_change(rt, who, a, "agent.delete", e);
 	struct facts f = {.type = REC_DELETE, .object = a->name, .serial = a->serial};
 	autofree char *name = strdup(a->name); /* applying frees the agent's */
 	f.object = name ? name : "";
@@ -253,7 +254,7 @@ int agent_rename(struct runtime *rt, const struct actor *who, struct agent *a, c
 	if (!dot || !name_ok(new_file, (size_t)(dot - new_file)))
 		return err_set(e, ERR_AGENT_NAME, "'%s' is not a spec's name", new_file);
 	struct agent *there = agent_find(rt, new_file, (size_t)(dot - new_file));
-	int r = may_change(rt, who, a, e);
+	int r = may_change(rt, who, a, "agent.control", e);
 	if (r == 0 && a->live && a->live->running)
 		r = err_set(e, ERR_AGENT_STATE, "agent '%s' is running; `echo stop > ctl` first",
 			    a->name);
@@ -261,7 +262,7 @@ int agent_rename(struct runtime *rt, const struct actor *who, struct agent *a, c
 		r = err_set(e, ERR_AGENT_EXISTS, "agent '%s' exists, its spec is '%s'", there->name,
 			    there->file);
 	if (r == 0 && there && there != a)
-		r = may_change(rt, who, there, e);
+		r = may_change(rt, who, there, "agent.delete", e);
 	if (r == 0) /* another suffix may be another format; a name in the text must be the file's */
 		r = check(rt, new_file, a->text, a->text_len, &s, NULL, e);
 	agent_spec_free(s);
@@ -283,7 +284,7 @@ void agent_apply_rename(struct agent *a, const char *file)
 int agent_chown(struct runtime *rt, const struct actor *who, struct agent *a, uid_t uid, gid_t gid,
 		mode_t mode, struct runtime_done done, struct err *e)
 {
-	int r = may_change(rt, who, a, e);
+	int r = may_change(rt, who, a, "agent.control", e);
 	uid = uid == (uid_t)-1 ? a->uid : uid;
 	gid = gid == (gid_t)-1 ? a->gid : gid;
 	mode = mode == (mode_t)-1 ? a->mode_bits : mode & 0777;

@@ -233,7 +233,7 @@ int run_launch(struct run *r, struct err *e)
 	const struct agent_spec *s = agent_spec_get(r->agent, e);
 	char cwd[4200];
 	int fds[4] = {-1, -1, -1, -1};
-	int ret = s ? 0 : -EINVAL;
+	int ret = s ? policies_may_start(rt, r->agent, s, e) : -EINVAL;
 	if (ret == 0)
 		ret = run_cwd(r->agent, s, cwd, sizeof cwd, &fds[3], e);
 	if (ret == 0)

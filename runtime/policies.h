@@ -52,6 +52,10 @@ const struct policy_set *policies_active(struct runtime *rt, const struct err **
 /* May this agent's program be started, and in its tier? 0, or -EACCES POLICY_001 naming the rule. */
 int policies_may_start(struct runtime *rt, struct agent *a, const struct agent_spec *s, struct err *e);
 
+/* Decide a request in words, for an agent; of an agent that exists its spec is known. Appends the answer, as text or
+ * JSON. 0, or -EINVAL POLICY_003 POLICY_004 for what is no request. */
+int policies_check(struct runtime *rt, const struct policy_words *w, bool json, struct buf *out, struct err *e);
+
 /* Texts: the set's files and rules in the order of their weight; its counters. 0 or -errno of the buffer. */
 int policies_render_effective(struct runtime *rt, struct buf *out);
 int policies_render_stats(struct runtime *rt, struct buf *out);

@@ -27,5 +27,7 @@ int policies_save(struct runtime *rt, struct err *e);
 int policies_load(struct runtime *rt, struct err *e);
 
 /* ---- policy_ask.c ---- */
-/* May who do action ("agent.create") to the object of that name (may be NULL)? 0, or -EACCES POLICY_001. */
-int policies_ask(struct runtime *rt, const struct actor *who, const char *action, const char *object, struct err *e);
+/* May who do action ("agent.create") to the object of that name (may be NULL)? writes: it is more than reading.
+ * 0, or -EACCES POLICY_001, and the refusal is in the journal. */
+int policies_ask(struct runtime *rt, const struct actor *who, const char *action, const char *object, bool writes,
+		 struct err *e);

@@ -43,6 +43,14 @@ FIELD(wall_ns, FIELD_U64, wall_ns);
 FIELD(cpu_ns, FIELD_U64, cpu_ns);
 FIELD(memory, FIELD_U64, memory);
 FIELD(command, FIELD_STR, command);
+FIELD(action, FIELD_STR, action);
+FIELD(resource_type, FIELD_STR, resource_type);
+FIELD(operation, FIELD_STR, operation);
+FIELD(resource, FIELD_STR, resource);
+FIELD(effect, FIELD_STR, effect);
+FIELD(rule, FIELD_STR, rule);
+FIELD(line, FIELD_U32, line);
+FIELD(policy_version, FIELD_STR, policy_version);
 static const struct field exit_code = {"exit", FIELD_I64, offsetof(struct facts, exit_code)};
 
 /* `text` stands last and stays out of the event feed. */
@@ -75,6 +83,10 @@ static const struct type {
 	[REC_POLICY_DELETE] = {"policy.deleted", {&serial}, false, true},
 	[REC_POLICY_RENAME] = {"policy.renamed", {&serial, &file}, false},
 	[REC_POLICY_CHOWN] = {"policy.owner", {&serial, &uid, &gid, &mode}, false},
+	[REC_DECISION] = {"policy.decision",
+			  {&serial, &action, &resource_type, &operation, &resource, &effect, &rule, &file, &line,
+			   &policy_version},
+			  true},
 };
 
 /* ---- apply ---- */
@@ -127,7 +139,7 @@ static void apply(struct runtime *rt, struct facts *f, uid_t actor)
 		agent_apply_put(rt, f);
 		a = agent_by_serial(rt, f->serial);
 	}
-	if (!types[f->type].event || (!a && f->type != REC_DAEMON))
+	if (!types[f->type].event || (!a && f->type != REC_DAEMON && f->type != REC_DECISION))
 		return; /* of no interest to others; about an agent that was deleted since */
 	if (f->type == REC_DELETE)
 		emit(rt, f, a, actor);
@@ -136,6 +148,7 @@ static void apply(struct runtime *rt, struct facts *f, uid_t actor)
 	case REC_CTL:
 	case REC_DAEMON:
 	case REC_STORE:
+	case REC_DECISION:
 	case REC_POLICY_PUT:
 	case REC_POLICY_DELETE:
 	case REC_POLICY_RENAME:
@@ -177,7 +190,7 @@ static void apply(struct runtime *rt, struct facts *f, uid_t actor)
 		run_apply_done(a, f);
 		break;
 	}
-	if (a)
+	if (a && f->type != REC_DECISION)
 		store_dirty(a);
 	emit(rt, f, a, actor);
 }

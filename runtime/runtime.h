@@ -65,9 +65,9 @@ int runtime_open(struct runtime **ret, const struct runtime_opts *o, struct err 
 void runtime_stop(struct runtime *rt, struct runtime_done done);
 void runtime_close(struct runtime *rt);
 
-/* ---- authorisation: the one place; policy joins here ---- */
+/* ---- authorisation: the one place ---- */
 /* May actor do `action` ("agent.control") to the object of that name (an agent's, a policy file's; NULL: the
- * daemon itself), owned by uid/gid with mode? want is a mask of R_OK W_OK X_OK. 0, -EACCES FS_002. root may. */
+ * daemon itself), owned by uid/gid with mode? want is a mask of R_OK W_OK X_OK. 0, -EACCES FS_002 by owner and mode (root may), -EACCES POLICY_001 by the active policies. */
 int runtime_authorize(struct runtime *rt, const struct actor *who, const char *action, const char *object,
 		      uid_t owner, gid_t group, mode_t mode, int want, struct err *e);
 

@@ -45,6 +45,7 @@ enum record_type {
 	REC_POLICY_DELETE,
 	REC_POLICY_RENAME,
 	REC_POLICY_CHOWN,
+	REC_DECISION,
 	REC_TYPE_COUNT,
 };
 
@@ -60,6 +61,8 @@ struct facts {
 	uint64_t wall_ns, cpu_ns, memory;
 	const char *object;
 	const char *file, *id, *tier, *text, *key, *value, *why, *code, *message, *command;
+	const char *action, *resource_type, *operation, *resource, *effect, *rule, *policy_version;
+	uint32_t line;
 	struct agent_spec *spec; /* parsed from text already, moved; or NULL */
 };
 

@@ -3,7 +3,6 @@
  * daemon. L4. */
 #include <errno.h>
 #include <string.h>
-#include <time.h>
 
 #include "cli.h"
 #include "lib/mem.h"
@@ -44,50 +43,16 @@ static int check(const struct policy_set *s)
 	return 0;
 }
 
-/* ---- a request in words ---- */
+/* ---- one request ---- */
 
-struct words {
-	const char *type, *op, *resource, *agent, *tier, *level, *address;
-};
-
-struct asked {
-	struct policy_request q;
-	char resource[POLICY_RESOURCE_MAX], address[POLICY_RESOURCE_MAX];
-	const char *addresses[1];
-};
-
-static int make_request(struct asked *a, const struct words *w, struct err *e)
+static int explain(const struct policy_set *s, const struct policy_words *w)
 {
-	*a = (struct asked){.q = {.resource = a->resource, .agent = w->agent, .tier = w->tier,
-				  .security_level = w->level ? w->level : "standard", .time_s = time(NULL)}};
-	if (policy_type_find(w->type ? w->type : "File", &a->q.type) < 0)
-		return err_set(e, ERR_CLI_USAGE, "'%.60s' is no resource type", w->type);
-	if (!w->op || policy_op_find(w->op, &a->q.op) < 0)
-		return err_set(e, ERR_CLI_USAGE, "'%.60s' is no operation; one of Read Write Execute Delete Create "
-			       "Modify List Connect", w->op ? w->op : "");
-	if (!w->resource)
-		return err_set(e, ERR_CLI_USAGE, "no resource is named");
-	int r = a->q.type == POLICY_FILE      ? policy_path_normal(w->resource, a->resource, e)
-		: a->q.type == POLICY_NETWORK ? policy_host_normal(w->resource, a->resource, e)
-		: snprintf(a->resource, sizeof a->resource, "%s", w->resource) < POLICY_RESOURCE_MAX
-			? 0
-			: err_set(e, ERR_CLI_USAGE, "the resource's name is too long");
-	if (r == 0 && w->address && (r = policy_host_normal(w->address, a->address, e)) == 0) {
-		a->addresses[0] = a->address;
-		a->q.addresses = a->addresses;
-		a->q.addresses_n = 1;
-	}
-	return r;
-}
-
-static int explain(const struct policy_set *s, const struct words *w)
-{
-	struct asked a;
+	struct policy_asked a;
 	struct policy_decision d;
 	struct err e = {0};
 	autobuf struct buf text;
 	buf_init(&text, SHOW_MAX);
-	if (make_request(&a, w, &e) < 0)
+	if (policy_asked_make(&a, w, &e) < 0)
 		return say_failed(&e);
 	policy_explain(s, &a.q, &text);
 	policy_decide(s, &a.q, &d);
@@ -123,10 +88,10 @@ static int case_keys(const char *file, const struct value *v, struct err *e)
 /* 1 as expected, 0 not, -errno. */
 static int run_case(const struct policy_set *s, const char *file, const struct value *v, struct err *e)
 {
-	struct asked a;
+	struct policy_asked a;
 	struct policy_decision d;
 	enum policy_effect want;
-	struct words w = {text_at(v, "type"), text_at(v, "operation"), text_at(v, "resource"), text_at(v, "agent"),
+	struct policy_words w = {text_at(v, "type"), text_at(v, "operation"), text_at(v, "resource"), text_at(v, "agent"),
 			  text_at(v, "tier"), text_at(v, "level"),     text_at(v, "address")};
 	int r = case_keys(file, v, e);
 	if (r == 0 && policy_effect_find(text_at(v, "expect"), &want) < 0)
@@ -135,9 +100,9 @@ static int run_case(const struct policy_set *s, const char *file, const struct v
 	if (r < 0)
 		return r;
 	d = (struct policy_decision){.effect = POLICY_DENY};
-	if (make_request(&a, &w, e) == 0) /* a name that cannot be decided on is denied */
+	if (policy_asked_make(&a, &w, e) == 0) /* a name that cannot be decided on is denied */
 		policy_decide(s, &a.q, &d);
-	else if (e->code == ERR_CLI_USAGE)
+	else if (e->code == ERR_POLICY_REQUEST)
 		return err_wrap(e, "%s:%u", file, v->line);
 	const char *rule = text_at(v, "rule"), *by = d.rule ? d.rule : "no_match";
 	if (d.effect == want && (!rule || strcmp(rule, by) == 0))
@@ -178,7 +143,7 @@ static int test(const struct policy_set *s, const char *file)
 int cmd_policy(const struct command *c, int argc, char **argv)
 {
 	struct err e = {0};
-	struct words w = {0};
+	struct policy_words w = {0};
 	struct policy_set *s = NULL;
 	const char *cases = NULL;
 	const struct opt opts[] = {{"type", &w.type, NULL},	    {"operation", &w.op, NULL},

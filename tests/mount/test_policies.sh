@@ -15,16 +15,16 @@ version() {
 }
 
 names() { # in one line
-  find "$P" -type f -printf '%f\n' | sort | paste -sd ' '
+  find "$P" -name '*.*' ! -name check.json -type f -printf '%f\n' | sort | paste -sd ' '
 }
 
 up
 works "there is a directory" test -d "$P"
-eq "it is empty" "" "$(ls "$P")"
+eq "it holds the tree's own files alone" "check check.json effective stats" "$(ls -C -w 200 "$P" | tr -s ' ')"
 empty=$(version)
 
 rule a Allow >"$P/a.yaml"
-eq "a file that was written is listed" a.yaml "$(ls "$P")"
+eq "a file that was written is listed" a.yaml "$(names)"
 eq "and is what was written" "$(rule a Allow)" "$(cat "$P/a.yaml")"
 one=$(version)
 unlike "another set has another version" "^$empty$" "$one"
@@ -39,7 +39,7 @@ rule a Deny >"$T/dup"
 refused "a rule of another file's name" cp "$T/dup" "$P/b.yaml"
 like "errors names both" "b.yaml:3: a rule named 'a' stands at a.yaml:3" "$(last_error)"
 refused "a name without a format" bash -c "mkdir $P/d"
-eq "nothing of it is left" a.yaml "$(ls "$P")"
+eq "nothing of it is left" a.yaml "$(names)"
 eq "the set that was active stays" "$one" "$(version)"
 
 # ---- edited ----
@@ -58,8 +58,38 @@ printf '{"version": "1.0", "policies": []}\n' >"$P/j.json"
 printf 'version = "1.0"\npolicies = []\n' >"$P/t.toml"
 eq "JSON and TOML too" "a.yaml c.yaml j.json t.toml" "$(names)"
 works "rm" rm "$P/c.yaml" "$P/j.json" "$P/t.toml"
-eq "removes" a.yaml "$(ls "$P")"
+eq "removes" a.yaml "$(names)"
 eq "the version is that of the files, not of their history" "$two" "$(version)"
+
+# ---- asked ----
+echo "Read /tmp/x" >"$P/check"
+like "check decides" "^effect Deny" "$(cat "$P/check")"
+like "and says by which rule" '"rule":"a","file":"a.yaml","line":3' \
+  "$(echo '{"operation":"Read","resource":"/tmp/x"}' >"$P/check.json" && cat "$P/check.json")"
+refused "what is no request" bash -c "exec 3<>$P/check; echo 'Reed /tmp/x' >&3; cat <&3"
+like "effective names the rules" "^Deny a \(a.yaml:3\) priority 100" "$(cat "$P/effective")"
+eq "and the version" "$two" "$(key "$P/effective" version)"
+
+spec shell 'cat' >"$A/shell.yaml"
+eq "an agent runs where no rule speaks of it" in "$(echo in >"$A/shell/run" && cat "$A/shell/run")"
+cat >"$P/tier.yaml" <<'SPEC'
+version: "1.0"
+policies:
+  - name: walls
+    effect: Deny
+    reason: nothing runs without a wall
+    conditions:
+      - resource_type: Tier
+    resources: ["None"]
+    operations: [Execute]
+SPEC
+refused "and not where one denies its tier" bash -c "echo in >$A/shell/run && cat $A/shell/run"
+like "its error says which" "POLICY_001 .*rule 'walls' \(tier.yaml:3\) denies it: nothing runs without a wall" "$(cat "$A/shell/error")"
+like "the journal has the decision" '"type":"policy.decision","agent":"shell",.*"effect":"Deny","rule":"walls","file":"tier.yaml","line":3,"policy_version":"'"$(version)" \
+  "$(grep policy.decision "$M/events" | tail -1)"
+like "and stats counts it" "^denied [1-9]" "$(cat "$P/stats")"
+works "it goes" rm "$P/tier.yaml"
+eq "and the agent runs again" in "$(echo in >"$A/shell/run" && cat "$A/shell/run")"
 
 # ---- a worker that is killed ----
 kill -9 "$(key "$M/status" worker_pid)"

@@ -182,6 +182,8 @@ static void a_start_with_an_unknown_text_has_no_set(void **state)
 	assert_non_null(strstr(why->msg, "later.yaml:1: this version is not known"));
 	runtime_render_health(t->rt, &health);
 	assert_non_null(strstr(health.data, "later.yaml:1"));
+	assert_int_equal(runtime_authorize(t->rt, &user, "agent.run", "a", 1000, 1000, 0600, W_OK, &e), -EACCES);
+	assert_non_null(strstr(e.msg, "do not load"));
 	assert_int_equal(put(t, "a.yaml", RULE("a", "Nope"), &e), -EINVAL);
 	assert_int_equal(put(t, "a.yaml", RULE("a", "Deny"), NULL), 0); /* one is mended, the other still wrong */
 	assert_null(policies_active(t->rt, NULL));
@@ -216,6 +218,86 @@ static void more_text_may_cure_it(void **state)
 	}
 }
 
+/* ---- who is asked ---- */
+
+#define ABOUT(name, effect, type, resource, op)                                                                        \
+	"version: \"1.0\"\npolicies:\n  - name: " name "\n    effect: " effect                                            \
+	"\n    conditions:\n      - resource_type: " type "\n    resources: [\"" resource "\"]\n    operations: [" op "]\n"
+
+static int may(struct engine *t, const struct actor *who, const char *action, struct err *e)
+{
+	return runtime_authorize(t->rt, who, action, "a", 1000, 1000, 0600, W_OK, e);
+}
+
+static void without_rules_owner_and_mode_decide(void **state)
+{
+	struct engine *t = *state;
+	const struct actor other = {.uid = 1001, .gid = 1001};
+	struct err e = {0};
+	assert_int_equal(may(t, &user, "agent.delete", NULL), 0);
+	assert_int_equal(may(t, &root_actor, "agent.delete", NULL), 0);
+	assert_int_equal(may(t, &other, "agent.delete", &e), -EACCES);
+	assert_int_equal(e.code, ERR_FS_MODE);
+}
+
+static void a_rule_takes_from_a_person(void **state)
+{
+	struct engine *t = *state;
+	struct err e = {0};
+	assert_int_equal(put(t, "a.yaml", ABOUT("keep", "Deny", "Agent", "a", "Delete"), NULL), 0);
+	assert_int_equal(may(t, &user, "agent.delete", &e), -EACCES);
+	assert_int_equal(e.code, ERR_POLICY_DENIED);
+	assert_non_null(strstr(e.msg, "rule 'keep' (a.yaml:3) denies it"));
+	assert_int_equal(may(t, &user, "agent.control", NULL), 0);
+	assert_int_equal(may(t, &root_actor, "agent.delete", NULL), 0);
+	assert_int_equal(put(t, "a.yaml", ABOUT("keep", "Escalate", "Agent", "a", "Delete"), NULL), 0);
+	assert_int_equal(may(t, &user, "agent.delete", &e), -EACCES);
+	assert_non_null(strstr(e.msg, "approvals cannot be given yet"));
+	assert_int_equal(delete(t, "a.yaml"), 0);
+	assert_int_equal(may(t, &user, "agent.delete", NULL), 0);
+}
+
+static void an_agent_has_what_a_rule_gives(void **state)
+{
+	struct engine *t = *state;
+	const struct actor inside = {.uid = 1000, .gid = 1000, .view = 1};
+	struct err e = {0};
+	assert_int_equal(may(t, &inside, "agent.run", &e), -EACCES);
+	assert_int_equal(e.code, ERR_POLICY_DENIED);
+	assert_int_equal(put(t, "a.yaml", ABOUT("run", "Allow", "Agent", "a", "Execute"), NULL), 0);
+	assert_int_equal(may(t, &inside, "agent.run", NULL), 0);
+	assert_int_equal(may(t, &inside, "agent.delete", NULL), -EACCES);
+}
+
+static void check(struct engine *t, const struct policy_words *w, bool json, const char *want)
+{
+	struct err e = {0};
+	autobuf struct buf out;
+	buf_init(&out, 4096);
+	assert_int_equal(policies_check(t->rt, w, json, &out, &e), 0);
+	if (!strstr(out.data, want))
+		fail_msg("want: %s\nseen: %s", want, out.data);
+}
+
+static void a_check_says_which_rule(void **state)
+{
+	struct engine *t = *state;
+	struct policy_words w = {.op = "Read", .resource = "/tmp//a"};
+	struct err e = {0};
+	autobuf struct buf out;
+	buf_init(&out, 4096);
+	check(t, &w, false, "effect Deny\nrule no_match\n");
+	assert_int_equal(put(t, "a.yaml", RULE("tmp", "Allow"), NULL), 0);
+	check(t, &w, false, "effect Allow\nrule tmp\nat a.yaml:3\n");
+	check(t, &w, true, "{\"effect\":\"Allow\",\"rule\":\"tmp\",\"file\":\"a.yaml\",\"line\":3,");
+	w.resource = "/tmp/../etc";
+	assert_int_equal(policies_check(t->rt, &w, false, &out, &e), -EINVAL);
+	assert_int_equal(e.code, ERR_POLICY_RESOURCE);
+	w.op = "Reed";
+	assert_int_equal(policies_check(t->rt, &w, false, &out, &e), -EINVAL);
+	assert_int_equal(e.code, ERR_POLICY_REQUEST);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -226,6 +308,10 @@ int main(void)
 		cmocka_unit_test_setup_teardown(others_may_not_change_it, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_start_with_an_unknown_text_has_no_set, setup, teardown),
 		cmocka_unit_test_setup_teardown(more_text_may_cure_it, setup, teardown),
+		cmocka_unit_test_setup_teardown(without_rules_owner_and_mode_decide, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_rule_takes_from_a_person, setup, teardown),
+		cmocka_unit_test_setup_teardown(an_agent_has_what_a_rule_gives, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_check_says_which_rule, setup, teardown),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,246 @@
+/* SPDX-License-Identifier: MIT */
+/* policy_ask.c - the active set is asked: what an act is in the words of policies, who is asked about, what becomes of
+ * the decision. L2; loop thread only.
+ *
+ * A person at the host acts by owner and mode, and rules can only take from that: what no rule speaks of is allowed.
+ * Who acts from within a view is an agent, and has only what a rule gives. root and the daemon's own user are not
+ * asked: they own the files that would forbid it, and must be able to mend them. */
+#include <errno.h>
+#include <string.h>
+#include <time.h>
+
+#include "lib/metric.h"
+#include "runtime/runtime_i.h"
+
+static const struct act {
+	const char *action;
+	enum policy_type type;
+	enum policy_op op, reading; /* reading: when nothing is to be written */
+	const char *prefix, *whole; /* of the object's name; the name without an object */
+} acts[] = {
+	{"agent.create", POLICY_AGENT, POLICY_CREATE, POLICY_READ, "", "agents"},
+	{"agent.control", POLICY_AGENT, POLICY_MODIFY, POLICY_MODIFY, "", "agents"},
+	{"agent.delete", POLICY_AGENT, POLICY_DELETE, POLICY_DELETE, "", "agents"},
+	{"agent.run", POLICY_AGENT, POLICY_EXECUTE, POLICY_EXECUTE, "", "agents"},
+	{"agent.read", POLICY_AGENT, POLICY_READ, POLICY_READ, "", "agents"},
+	{"policy.change", POLICY_CUSTOM, POLICY_WRITE, POLICY_READ, "policies/", "policies"},
+	{"daemon.control", POLICY_CUSTOM, POLICY_EXECUTE, POLICY_EXECUTE, "", "daemon"},
+	{"config.read", POLICY_CUSTOM, POLICY_READ, POLICY_READ, "", "config"},
+	{"events.read", POLICY_CUSTOM, POLICY_READ, POLICY_READ, "", "events"},
+};
+
+struct asking {
+	const struct actor *who;
+	const char *action;
+	struct policy_request q;
+	const struct agent *agent; /* that is about to act; NULL: none */
+	bool needs_rule;	   /* what no rule speaks of is denied */
+};
+
+/* ---- what is journalled ---- */
+
+static int note(struct runtime *rt, const struct asking *k, const struct policy_decision *d, struct err *e)
+{
+	struct actor who = *k->who;
+	who.req = 0; /* the act is not done by its decision: when the request comes again it is decided again */
+	struct facts f = {.type = REC_DECISION,
+			  .object = k->agent ? k->agent->name : "",
+			  .serial = k->agent ? k->agent->serial : 0,
+			  .action = k->action,
+			  .resource_type = policy_type_word(k->q.type),
+			  .operation = policy_op_word(k->q.op),
+			  .resource = k->q.resource,
+			  .effect = policy_effect_word(d->effect),
+			  .rule = d->rule ? d->rule : "no_match",
+			  .file = d->file,
+			  .line = d->line,
+			  .policy_version = rt->policies.active ? policy_set_version(rt->policies.active) : "none"};
+	return record(rt, &who, &f, done_nobody, e);
+}
+
+static int refuse(struct runtime *rt, const struct asking *k, const struct policy_decision *d, struct err *e)
+{
+	rt->policies.denied++;
+	metric_add(METRIC_POLICY_DENIED, 1);
+	note(rt, k, d, NULL); /* refused it is also where that cannot be written */
+	const char *op = policy_op_word(k->q.op), *what = k->q.resource;
+	if (!rt->policies.active)
+		return err_set(e, ERR_POLICY_DENIED, "%s of '%s': the stored policies do not load, only root may act (%.200s)",
+			       op, what, rt->policies.why.msg);
+	if (!d->rule)
+		return err_set(e, ERR_POLICY_DENIED, "%s of '%s': no rule allows it", op, what);
+	if (d->effect == POLICY_ESCALATE)
+		return err_set(e, ERR_POLICY_DENIED, "%s of '%s': rule '%s' (%s:%u) asks for an approval, and approvals "
+			       "cannot be given yet", op, what, d->rule, d->file, d->line);
+	if (d->effect == POLICY_LIMIT)
+		return err_set(e, ERR_POLICY_DENIED, "%s of '%s': the limits of rule '%s' (%s:%u) cannot be enforced yet",
+			       op, what, d->rule, d->file, d->line);
+	return err_set(e, ERR_POLICY_DENIED, "%s of '%s': rule '%s' (%s:%u) denies it%s%.120s", op, what, d->rule, d->file,
+		       d->line, d->reason ? ": " : "", d->reason ? d->reason : "");
+}
+
+/* ---- the decision ---- */
+
+static int decide(struct runtime *rt, struct asking *k, struct err *e)
+{
+	struct policy_decision d = {.effect = POLICY_DENY};
+	rt->policies.asked++;
+	k->q.time_s = time(NULL);
+	if (rt->policies.active)
+		policy_decide(rt->policies.active, &k->q, &d);
+	if (rt->policies.active && !d.rule && !k->needs_rule)
+		d.effect = POLICY_ALLOW;
+	if (d.effect != POLICY_ALLOW)
+		return refuse(rt, k, &d, e);
+	if (!d.audit)
+		return 0;
+	rt->policies.audited++;
+	return note(rt, k, &d, e); /* what must be recorded and cannot be does not happen */
+}
+
+static bool is_owner(const struct actor *who)
+{
+	return who->view == 0 && (who->uid == 0 || who->uid == geteuid());
+}
+
+int policies_ask(struct runtime *rt, const struct actor *who, const char *action, const char *object, bool writes,
+		 struct err *e)
+{
+	char resource[POLICY_RESOURCE_MAX];
+	size_t i = 0;
+	if (is_owner(who))
+		return 0;
+	while (i < ARRAY_LEN(acts) && strcmp(acts[i].action, action) != 0)
+		i++;
+	if (i == ARRAY_LEN(acts)) /* walking the tree and reading what concerns nobody */
+		return 0;
+	snprintf(resource, sizeof resource, "%s%s", object ? acts[i].prefix : "", object ? object : acts[i].whole);
+	struct asking k = {.who = who,
+			   .action = action,
+			   .q = {.type = acts[i].type,
+				 .op = writes ? acts[i].op : acts[i].reading,
+				 .resource = resource},
+			   .needs_rule = who->view != 0};
+	return decide(rt, &k, e);
+}
+
+/* ---- the start of an agent ---- */
+
+#define PAIRS_MAX 64
+
+static size_t pairs_of(const struct value *metadata, struct policy_pair out[PAIRS_MAX])
+{
+	size_t n = 0;
+	for (size_t i = 0; metadata && metadata->type == VALUE_MAP && i < metadata->map.n && n < PAIRS_MAX; i++) {
+		const struct value_member *m = &metadata->map.members[i];
+		if (m->value.type == VALUE_STRING)
+			out[n++] = (struct policy_pair){m->key, m->value.string.data};
+	}
+	return n;
+}
+
+/* What policies know of an agent, from its spec; pairs hold as long as q. */
+static void identify(struct policy_request *q, const struct agent_spec *s, struct policy_pair pairs[PAIRS_MAX])
+{
+	q->tier = sandbox_tier_name(s->tier);
+	q->capabilities = (const char *const *)s->capabilities;
+	while (s->capabilities && s->capabilities[q->capabilities_n])
+		q->capabilities_n++;
+	q->metadata = pairs;
+	q->metadata_n = pairs_of(s->metadata, pairs);
+}
+
+int policies_may_start(struct runtime *rt, struct agent *a, const struct agent_spec *s, struct err *e)
+{
+	struct policy_pair pairs[PAIRS_MAX];
+	const struct {
+		enum policy_type type;
+		const char *resource;
+	} asked[] = {{POLICY_AGENT, a->name},
+		     {POLICY_TIER, sandbox_tier_name(s->tier)},
+		     {POLICY_COMMAND, s->argv && s->argv[0] ? s->argv[0] : ""}};
+	struct asking k = {.who = &actor_self,
+			   .action = "agent.start",
+			   .agent = a,
+			   .q = {.op = POLICY_EXECUTE, .agent = a->name}};
+	identify(&k.q, s, pairs);
+	for (size_t i = 0; i < ARRAY_LEN(asked); i++) {
+		k.q.type = asked[i].type;
+		k.q.resource = asked[i].resource;
+		int r = decide(rt, &k, e);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+/* ---- texts ---- */
+
+int policies_render_effective(struct runtime *rt, struct buf *out)
+{
+	const struct policies *p = &rt->policies;
+	if (!p->active)
+		return buf_printf(out, "none: %s\n", p->why.msg);
+	buf_printf(out, "version %s\n", policy_set_version(p->active));
+	return policy_list(p->active, out);
+}
+
+int policies_render_stats(struct runtime *rt, struct buf *out)
+{
+	const struct policies *p = &rt->policies;
+	buf_printf(out, "version %s\nfiles %zu\nrules %zu\n", p->active ? policy_set_version(p->active) : "none", p->n,
+		   p->active ? policy_set_rules(p->active) : 0);
+	return buf_printf(out, "loads %llu\nloads_refused %llu\nloaded_ms %llu\ndecisions %llu\ndenied %llu\naudited %llu\n",
+			  (unsigned long long)p->loads, (unsigned long long)p->refused,
+			  (unsigned long long)p->loaded_ms, (unsigned long long)p->asked,
+			  (unsigned long long)p->denied, (unsigned long long)p->audited);
+}
+
+static void answer_text(const struct policy_decision *d, const char *version, struct buf *out)
+{
+	buf_printf(out, "effect %s\nrule %s\n", policy_effect_word(d->effect), d->rule ? d->rule : "no_match");
+	if (d->rule)
+		buf_printf(out, "at %s:%u\n", d->file, d->line);
+	if (d->reason)
+		buf_printf(out, "reason %s\n", d->reason);
+	buf_printf(out, "audit %s\nversion %s\n", d->audit ? "yes" : "no", version);
+}
+
+static void answer_json(const struct policy_decision *d, const char *version, struct buf *out)
+{
+	const char *rule = d->rule ? d->rule : "no_match";
+	buf_printf(out, "{\"effect\":\"%s\",\"rule\":", policy_effect_word(d->effect));
+	buf_json_string(out, rule, strlen(rule));
+	if (d->rule) {
+		buf_adds(out, ",\"file\":");
+		buf_json_string(out, d->file, strlen(d->file));
+		buf_printf(out, ",\"line\":%u", d->line);
+	}
+	if (d->reason) {
+		buf_adds(out, ",\"reason\":");
+		buf_json_string(out, d->reason, strlen(d->reason));
+	}
+	buf_printf(out, ",\"audit\":%s,\"version\":\"%s\"}\n", d->audit ? "true" : "false", version);
+}
+
+int policies_check(struct runtime *rt, const struct policy_words *w, bool json, struct buf *out, struct err *e)
+{
+	struct policy_asked asked;
+	struct policy_pair pairs[PAIRS_MAX];
+	struct policy_decision d = {.effect = POLICY_DENY};
+	struct agent_spec *s = NULL;
+	int r = policy_asked_make(&asked, w, e);
+	if (r < 0)
+		return r;
+	const struct agent *a = w->agent ? agent_find(rt, w->agent, strlen(w->agent)) : NULL;
+	if (a && agent_spec_of(a, &s, NULL) == 0) /* one that exists is known */
+		identify(&asked.q, s, pairs);
+	if (w->tier)
+		asked.q.tier = w->tier;
+	if (rt->policies.active)
+		policy_decide(rt->policies.active, &asked.q, &d);
+	(json ? answer_json : answer_text)(
+		&d, rt->policies.active ? policy_set_version(rt->policies.active) : "none", out);
+	agent_spec_free(s);
+	return out->fail;
+}
