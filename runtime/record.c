@@ -79,14 +79,15 @@ static const struct type {
 	[REC_CTL] = {"agent.ctl", {&serial, &command}, true, true},
 	[REC_DAEMON] = {"daemon", {&why}, true, true},
 	[REC_STORE] = {NULL, {NULL}, false, true},
-	[REC_POLICY_PUT] = {"policy.updated", {&serial, &uid, &gid, &mode, &fresh, &text}, false},
+	[REC_POLICY_PUT] = {"policy.updated", {&serial, &uid, &gid, &mode, &fresh, &text}, false, false},
 	[REC_POLICY_DELETE] = {"policy.deleted", {&serial}, false, true},
-	[REC_POLICY_RENAME] = {"policy.renamed", {&serial, &file}, false},
-	[REC_POLICY_CHOWN] = {"policy.owner", {&serial, &uid, &gid, &mode}, false},
+	[REC_POLICY_RENAME] = {"policy.renamed", {&serial, &file}, false, false},
+	[REC_POLICY_CHOWN] = {"policy.owner", {&serial, &uid, &gid, &mode}, false, false},
 	[REC_DECISION] = {"policy.decision",
 			  {&serial, &action, &resource_type, &operation, &resource, &effect, &rule, &file, &line,
 			   &policy_version},
-			  true},
+			  true,
+			  false},
 };
 
 /* ---- apply ---- */
@@ -94,6 +95,14 @@ static const struct type {
 static bool is_about_policies(enum record_type type)
 {
 	return type >= REC_POLICY_PUT && type <= REC_POLICY_CHOWN;
+}
+
+/* As the feed has it: `uid` is there who acted, as in every line of it. */
+static const struct field *shown_as(const struct field *f)
+{
+	static const struct field owner = {"owner", FIELD_U32, offsetof(struct facts, uid)},
+				  group = {"group", FIELD_U32, offsetof(struct facts, gid)};
+	return f == &uid ? &owner : f == &gid ? &group : f;
 }
 
 static void emit(struct runtime *rt, const struct facts *f, struct agent *a, uid_t actor)
@@ -105,7 +114,7 @@ static void emit(struct runtime *rt, const struct facts *f, struct agent *a, uid
 	buf_init(&more, EVENT_LINE_MAX);
 	for (size_t i = 0, n = 0; i < ARRAY_LEN(t->fields) && t->fields[i]; i++)
 		if (t->fields[i] != &text && t->fields[i] != &serial)
-			shown[n++] = t->fields[i];
+			shown[n++] = shown_as(t->fields[i]);
 	buf_printf(&more, ",\"uid\":%u", actor);
 	if (is_about_policies(f->type)) {
 		buf_adds(&more, ",\"policy\":");

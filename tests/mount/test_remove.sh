@@ -90,6 +90,18 @@ refused "ln" ln "$A/b.yaml" "$A/c.yaml"
 refused "ln -s" ln -s b.yaml "$A/c.yaml"
 refused "mkfifo" mkfifo "$A/c"
 
+# every line of the feed is an object without a key told twice: who acted, and to whom it belongs
+twice='import json, sys
+def once(pairs):
+    assert len(dict(pairs)) == len(pairs), pairs
+    return dict(pairs)
+for line in sys.stdin:
+    json.loads(line, object_pairs_hook=once)'
+works "no key stands twice in a line of events" python3 -c "$twice" <"$M/events"
+if [ "$(id -u)" = 0 ]; then
+  like "who gave it away, and to whom" '"agent.owner".*"uid":0,.*"owner":54321,"group":54321' "$(cat "$M/events")"
+fi
+
 # what was said is in the journal's feed, in order
 seen=$(sed -n 's/.*"type":"\(agent\.[a-z]*\)","agent":"\(p\|b\)".*/\1 \2/p' "$M/events" | grep -E 'created|renamed|deleted' | tr '\n' ',')
 eq "events has who was made, renamed, deleted" \
