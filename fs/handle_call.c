@@ -85,6 +85,17 @@ static int ask(struct handle *h, const struct actor *who, bool again, struct err
 	return 0;
 }
 
+static int gather(struct handle *h, const struct actor *who, const char *data, size_t len, struct err *e)
+{
+	struct fs_ctx c;
+	if (buf_add(&h->in, data, len) < 0)
+		return err_set(e, ERR_RESOURCE_TOO_BIG, "a question has at most %u bytes", FS_DOC_MAX);
+	if (!len || data[len - 1] != '\n' || !h->at.row->node->check)
+		return 0;
+	int r = place_bind(h->t, &h->at, who, &c, e);
+	return r < 0 ? r : c.node->check(&c, h->in.data, h->in.len, e);
+}
+
 static void call_write(struct handle *h, struct fs_req *req, uint64_t off, const char *data,
 		       size_t len, bool nonblock)
 {
@@ -94,11 +105,12 @@ static void call_write(struct handle *h, struct fs_req *req, uint64_t off, const
 		req_ok(req, (int)h->st.wrote);
 		return;
 	}
-	if (buf_add(&h->in, data, len) < 0) {
+	int r = gather(h, &req->who, data, len, &e);
+	if (r < 0) {
 		buf_clear(&h->in);
 		h->st.dirty = false;
-		int r = err_set(&e, ERR_RESOURCE_TOO_BIG, "a question has at most %u bytes",
-				FS_DOC_MAX);
+		handle_keep(h);
+		handle_keep_in(h, 0);
 		req_fail(req, r, &e);
 		return;
 	}

@@ -51,7 +51,9 @@ struct fs_node {
 	int (*write)(const struct fs_ctx *c, const char *data, size_t len, struct runtime_done done,
 		     struct err *e);
 	/* The same line: is it right? Called before anything is done, so that a write with a wrong line does
-	 * nothing, and for a VALUE that has no '\n' yet. May be NULL. */
+	 * nothing, and for a VALUE that has no '\n' yet. Of a CALL: what was written of a question, at each end of a
+	 * line; wrong is what no more text makes a question, and the write is refused: shells do not look at what
+	 * close says. May be NULL. */
 	int (*check)(const struct fs_ctx *c, const char *data, size_t len, struct err *e);
 	/* STORE: what its documents become. */
 	const struct fs_store *store;

@@ -44,12 +44,24 @@ static int read_words(char *text, struct policy_words *w, struct err *e)
 	return 0;
 }
 
+/* out NULL: only whether it is a request. */
+static int decide(const struct fs_ctx *c, const struct policy_words *w, bool json, struct buf *out, struct err *e)
+{
+	struct policy_asked asked;
+	return out ? policies_check(c->rt, w, json, out, e) : policy_asked_make(&asked, w, e);
+}
+
 static int check_ask(const struct fs_ctx *c, const char *q, size_t len, struct buf *out, struct err *e)
 {
 	struct policy_words w = {0};
 	autofree char *text = strndup(q, len);
 	int r = text ? read_words(text, &w, e) : err_set(e, ERR_SYS_MEMORY, "no memory for the request");
-	return r < 0 ? r : policies_check(c->rt, &w, false, out, e);
+	return r < 0 ? r : decide(c, &w, false, out, e);
+}
+
+static int check_check(const struct fs_ctx *c, const char *q, size_t len, struct err *e)
+{
+	return check_ask(c, q, len, NULL, e);
 }
 
 static int read_members(const struct value *v, struct policy_words *w, struct err *e)
@@ -67,27 +79,39 @@ static int read_members(const struct value *v, struct policy_words *w, struct er
 	return 0;
 }
 
-static int check_json_ask(const struct fs_ctx *c, const char *q, size_t len, struct buf *out, struct err *e)
+static int read_json(const struct fs_ctx *c, const char *q, size_t len, bool *unfinished, struct buf *out, struct err *e)
 {
 	struct policy_words w = {0};
 	struct value *v = NULL;
-	int r = value_parse(VALUE_JSON, q, len, &v, NULL, e);
+	int r = value_parse(VALUE_JSON, q, len, &v, unfinished, e);
 	if (r == 0)
 		r = read_members(v, &w, e);
 	if (r == 0)
-		r = policies_check(c->rt, &w, true, out, e);
+		r = decide(c, &w, true, out, e);
 	value_free(v);
 	return r;
+}
+
+static int check_json_ask(const struct fs_ctx *c, const char *q, size_t len, struct buf *out, struct err *e)
+{
+	return read_json(c, q, len, NULL, out, e);
+}
+
+static int check_json_check(const struct fs_ctx *c, const char *q, size_t len, struct err *e)
+{
+	bool unfinished = false;
+	int r = read_json(c, q, len, &unfinished, NULL, e);
+	return unfinished ? 0 : r;
 }
 
 extern const struct fs_node fs_nodes_policies[];
 /* clang-format off */
 const struct fs_node fs_nodes_policies[] = {
 	{.path = "policies/check", .mode = 0666, .kind = FS_CALL, .action = "policy.check",
-	 .ask = check_ask,
+	 .ask = check_ask, .check = check_check,
 	 .doc = "write OPERATION RESOURCE [KEY=VALUE]..., read what is decided for an agent, by which rule and why"},
 	{.path = "policies/check.json", .mode = 0666, .kind = FS_CALL, .action = "policy.check",
-	 .ask = check_json_ask,
+	 .ask = check_json_ask, .check = check_json_check,
 	 .doc = "the same in JSON: {\"operation\":\"Read\",\"resource\":\"/tmp/a\"}"},
 	{.path = "policies/effective", .mode = 0444, .kind = FS_RENDERED, .action = "policy.read",
 	 .read = effective_read, .doc = "the active set: its version and its rules, the weightiest first"},

@@ -66,6 +66,10 @@ echo "Read /tmp/x" >"$P/check"
 like "check decides" "^effect Deny" "$(cat "$P/check")"
 like "and says by which rule" '"rule":"a","file":"a.yaml","line":3' \
   "$(echo '{"operation":"Read","resource":"/tmp/x"}' >"$P/check.json" && cat "$P/check.json")"
+refused "a word that is no operation, by echo" bash -c "echo 'Reed /tmp/x' >$P/check"
+refused "a key that is none" bash -c "echo '{\"operation\":\"Read\",\"resorce\":\"/tmp/x\"}' >$P/check.json"
+like "a request of several lines, written one by one" '"effect":"Deny"' \
+  "$(printf '%s\n' '{' '"operation": "Read",' '"resource": "/tmp/x"' '}' >"$P/check.json" && cat "$P/check.json")"
 refused "what is no request" bash -c "exec 3<>$P/check; echo 'Reed /tmp/x' >&3; cat <&3"
 like "effective names the rules" "^Deny a \(a.yaml:3\) priority 100" "$(cat "$P/effective")"
 eq "and the version" "$two" "$(key "$P/effective" version)"
