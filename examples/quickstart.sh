@@ -76,6 +76,7 @@ fi
 examples=$PWD/examples bin=$(cd "$bin" && pwd)
 cd "$at"
 show "cat version health"
+grep -q '^Tier1 available' sandbox/tiers || fail "no sandbox can be had here: $(sed -n 's/^Tier1 no //p' sandbox/tiers)"
 
 say "an agent is a file; writing it creates the agent"
 show "cat $examples/agents/greet.yaml"

@@ -186,8 +186,8 @@ static int no_namespaces(struct err *e, int eno)
 		return err_sys(e, ERR_SEC_TIER, eno,
 			       "no user namespaces for this user (sysctl user.max_user_namespaces, "
 			       "kernel.unprivileged_userns_clone, "
-			       "kernel.apparmor_restrict_unprivileged_userns): allow them or run as "
-			       "root");
+			       "kernel.apparmor_restrict_unprivileged_userns; never in a chroot): allow them "
+			       "or run as root");
 	return err_sys(e, ERR_SEC_TIER, eno, "no namespaces for a sandbox");
 }
 

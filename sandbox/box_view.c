@@ -154,6 +154,33 @@ static bool attach_workdir(int tree, const char *cwd)
 
 /* ---- the whole ---- */
 
+/* In a chroot the root is a directory and no mount, and neither can it be made private nor put another in its place. So
+ * its tree becomes the namespace's root; what lies around it is let go. setns(2) into one's own namespace leaves a
+ * chroot. */
+static bool leave_chroot(void)
+{
+	struct mount_attr private = {.propagation = MS_PRIVATE};
+	autoclose int self = (int)syscall(SYS_pidfd_open, getpid(), 0);
+	autoclose int root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (self < 0 || root < 0 || setns(self, CLONE_NEWNS) < 0 ||
+	    mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
+		return false;
+	autoclose int tree = open_tree(root, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH | AT_RECURSIVE);
+	return tree >= 0 && mount_setattr(tree, "", AT_EMPTY_PATH | AT_RECURSIVE, &private, sizeof private) == 0 &&
+	       move_mount(tree, "", root, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) == 0 &&
+	       fchdir(tree) == 0 && syscall(SYS_pivot_root, ".", ".") == 0 && umount2(".", MNT_DETACH) == 0 &&
+	       chdir("/") == 0;
+}
+
+static bool own_mounts(void)
+{
+	struct statx st;
+	if (statx(AT_FDCWD, "/", 0, STATX_TYPE, &st) == 0 && (st.stx_attributes_mask & STATX_ATTR_MOUNT_ROOT) &&
+	    !(st.stx_attributes & STATX_ATTR_MOUNT_ROOT))
+		return leave_chroot();
+	return mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0;
+}
+
 const char *box_view(const struct spawn_start *s, int dir)
 {
 	struct mount_attr closed = {.attr_set = READ_ONLY | MOUNT_ATTR_NOEXEC};
@@ -161,7 +188,7 @@ const char *box_view(const struct spawn_start *s, int dir)
 		errno = EINVAL;
 		return "its working directory cannot be there";
 	}
-	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
+	if (!own_mounts())
 		return "its mounts";
 	autoclose int work = s->cwd ? take_workdir(s->cwd, dir) : -1;
 	if (s->cwd && work < 0)

@@ -1,6 +1,6 @@
 #!/bin/bash
-# The tests of the spawner in every place it may have to live in: as an ordinary user, with cgroup v1 only, and
-# without any cgroup (tests/sandbox/places.h). In the first place, as they are started, they run with the quick
+# The tests of the spawner in every place it may have to live in: as an ordinary user, with cgroup v1 only, in a chroot,
+# and without any cgroup (tests/sandbox/places.h). In the first place, as they are started, they run with the quick
 # tests. One after the other: they count the processes of the user that they share.
 set -u
 failed=0

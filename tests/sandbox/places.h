@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /* places.h - runs one group of tests again in each place a spawner may have to live in: as this user, as an
- * ordinary user, with cgroup v1 only, and with no cgroup at all. $TEST_PLACE picks one by its name, `all`, or
- * `others`: all but the first. Without it tests run as they are started. */
+ * ordinary user, with cgroup v1 only, with no cgroup at all, and in a chroot. $TEST_PLACE picks one by its name,
+ * `all`, or `others`: all but the first. Without it tests run as they are started. */
 #pragma once
 
+#include <dirent.h>
 #include <sched.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -49,11 +51,44 @@ static inline bool place_no_cgroup(void)
 	return place_without("/sys/fs/cgroup");
 }
 
+static inline bool place_show(const char *name, const char *root)
+{
+	char from[512], to[512], target[512];
+	struct stat st;
+	snprintf(from, sizeof from, "/%s", name);
+	snprintf(to, sizeof to, "%s/%s", root, name);
+	if (lstat(from, &st) < 0)
+		return false;
+	if (S_ISLNK(st.st_mode)) {
+		ssize_t n = readlink(from, target, sizeof target - 1);
+		target[n > 0 ? n : 0] = 0;
+		return symlink(target, to) == 0;
+	}
+	return !S_ISDIR(st.st_mode) || (mkdir(to, 0755) == 0 && mount(from, to, NULL, MS_BIND | MS_REC, NULL) == 0);
+}
+
+/* All that is in / below a directory, which is no mount itself. */
+static inline bool place_chroot(void)
+{
+	if (geteuid() != 0 || unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
+	    mount("root", "/mnt", "tmpfs", 0, "mode=755") < 0 || mkdir("/mnt/root", 0755) < 0)
+		return false;
+	DIR *d = opendir("/");
+	bool ok = d;
+	for (struct dirent *e; ok && (e = readdir(d));)
+		if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0 && strcmp(e->d_name, "mnt") != 0)
+			ok = place_show(e->d_name, "/mnt/root");
+	if (d)
+		closedir(d);
+	return ok && chroot("/mnt/root") == 0 && chdir("/") == 0;
+}
+
 static const struct place places[] = {
 	{"as it is", place_here},
 	{"ordinary user", place_user},
 	{"cgroup v1 only", place_v1},
 	{"no cgroup, as root", place_no_cgroup},
+	{"chroot", place_chroot},
 };
 
 static inline bool place_picked(size_t i)
