@@ -333,7 +333,8 @@ int place_bind(struct tree *t, const struct place *p, const struct actor *who, s
 {
 	*ret = (struct fs_ctx){.rt = t->rt, .who = *who, .node = p->row->node, .tree = t};
 	struct stored st;
-	if (p->serial && !place_is_agents(p) && !place_store(p)->by_serial(t->rt, p->serial, &st))
+	const struct fs_store *store = place_store(p);
+	if (p->serial && !place_is_agents(p) && (!store || !store->by_serial(t->rt, p->serial, &st)))
 		return err_sys(e, ERR_FS_NOT_FOUND, ESTALE, "the file is gone");
 	if (p->serial && place_is_agents(p)) {
 		ret->agent = agent_by_serial(t->rt, p->serial);

@@ -33,7 +33,8 @@ static bool at_end(const struct reader *r)
 	if (back < r->len && r->text[r->len - 1 - back] == '\\' &&
 	    r->p.error == YAML_SCANNER_ERROR) /* an escape that is cut */
 		return true;
-	for (size_t i = 0; i < r->len; i++)
+	bool marked = r->len >= 3 && memcmp(r->text, "\xef\xbb\xbf", 3) == 0; /* of which libyaml does not count */
+	for (size_t i = marked ? 3 : 0; i < r->len; i++)
 		chars += (r->text[i] & 0xc0) != 0x80;
 	/* "-", "?", ":", "--", "---" and "..." may yet become words or a document's start. */
 	size_t start = 0;

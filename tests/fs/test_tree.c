@@ -224,6 +224,8 @@ static void ids_of_what_is_gone_or_never_was_are_stale(void **state)
 		assert_int_equal(tree_open(c->t, &root_actor, ids[i], O_RDONLY, &h, &e), i ? -ESTALE : -EISDIR);
 	}
 	assert_int_equal(tree_lookup(c->t, &root_actor, ids[0], "status", &a, &e), -ESTALE);
+	for (unsigned row = 0; row < 256; row++) /* a serial where none belongs */
+		tree_getattr(c->t, &root_actor, (fs_id)row << 56 | 0x7fffffffu, &a, &e);
 	for (unsigned row = 0; row < 256; row++) /* an agent's file without an agent */
 		if (tree_getattr(c->t, &root_actor, (fs_id)row << 56 | 1, &a, &e) == 0)
 			assert_true(a.kind == FS_DIR || tree_open(c->t, &root_actor, a.id, O_RDONLY, &h, &e) < 0 ||

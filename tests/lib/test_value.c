@@ -330,6 +330,7 @@ static void every_beginning_of_a_good_text_is_good_or_unfinished(void **state)
 			     "\xc3\xa9\xe2\x82\xac\n"},
 		{VALUE_YAML, "{\"a\": [1, true, null], \"b\": {\"c\": \"\xf0\x9f\x98\x80\"}}\n"},
 		{VALUE_YAML, "? a\n: 1\n? \"b\"\n: 2\n...\n"},
+		{VALUE_YAML, "\xef\xbb\xbf" "a:\n- b\n- {c: d}\n"},
 		{VALUE_YAML, "%YAML 1.1\n---\na: 1\n"},
 		{VALUE_JSON,
 		 "{\"a\": [1, -2.5e+3, true, false, null], \"b\": {\"c\": \"x\\u00e9\\n\\\"\"}}\n"},
