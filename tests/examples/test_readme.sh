@@ -45,4 +45,6 @@ trap cleanup EXIT
 # The commands name build/release; under another preset they shall use the programs of that one.
 sed -i "s|build/release/bin/|$bin/|g" "$script"
 prelude=${prelude//build\/release\/bin/$bin}
-unshare --mount --pid --fork --kill-child --mount-proc --propagation private bash -c "$prelude$(cat "$script")" </dev/null
+propagation=private
+unshare --mount --propagation private true 2>/dev/null || propagation=unchanged # in a chroot the root is no mount
+unshare --mount --pid --fork --kill-child --mount-proc --propagation $propagation bash -c "$prelude$(cat "$script")" </dev/null
