@@ -3,14 +3,7 @@
 #include <string.h>
 
 #include "fs/store.h"
-#include "lib/parse.h"
-
-static bool is_name(const char *name)
-{
-	enum value_format f;
-	const char *dot = strrchr(name, '.');
-	return dot && dot != name && value_format_of(name, &f) == 0 && name_ok(name, (size_t)(dot - name));
-}
+#include "lib/value.h"
 
 static bool show(struct agent *a, struct stored *ret)
 {
@@ -42,10 +35,15 @@ static bool next(struct runtime *rt, uint32_t after, struct stored *ret)
 	return show(agent_next(rt, after), ret);
 }
 
+static int gone(struct err *e)
+{
+	return err_set(e, ERR_AGENT_NOT_FOUND, "the agent is gone");
+}
+
 static int text(struct runtime *rt, uint32_t serial, struct buf *out, struct err *e)
 {
 	struct agent *a = agent_by_serial(rt, serial);
-	return a ? agent_text(rt, a, out, e) : err_set(e, ERR_AGENT_NOT_FOUND, "the agent is gone");
+	return a ? agent_text(rt, a, out, e) : gone(e);
 }
 
 static int may_begin(struct runtime *rt, const char *file, struct err *e)
@@ -63,11 +61,6 @@ static int put(struct runtime *rt, const struct actor *who, const char *file, co
 	       struct runtime_done done, struct err *e)
 {
 	return agent_put(rt, who, file, data, len, false, done, e);
-}
-
-static int gone(struct err *e)
-{
-	return err_set(e, ERR_AGENT_NOT_FOUND, "the agent is gone");
 }
 
 static int delete(struct runtime *rt, const struct actor *who, uint32_t serial, struct runtime_done done,
@@ -94,7 +87,7 @@ static int chattr(struct runtime *rt, const struct actor *who, uint32_t serial, 
 const struct fs_store fs_store_agents = {
 	.thing = "a spec",
 	.events = "agent.",
-	.is_name = is_name,
+	.is_name = value_file_name_ok,
 	.find = find,
 	.by_serial = by_serial,
 	.next = next,

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* store_policies.c - the documents of policies/: files of rules. L3; loop thread only. */
 #include "fs/store.h"
+#include "lib/value.h"
 #include "runtime/policies.h"
 
 static bool show(const struct policy_file *f, struct stored *ret)
@@ -36,7 +37,7 @@ static int text(struct runtime *rt, uint32_t serial, struct buf *out, struct err
 const struct fs_store fs_store_policies = {
 	.thing = "a policy file",
 	.events = "policy.",
-	.is_name = policy_file_name_ok,
+	.is_name = value_file_name_ok,
 	.find = find,
 	.by_serial = by_serial,
 	.next = next,

@@ -26,6 +26,12 @@ int value_format_of(const char *name, enum value_format *ret)
 	return -EINVAL;
 }
 
+bool value_file_name_ok(const char *file)
+{
+	enum value_format f;
+	return value_format_of(file, &f) == 0 && name_ok(file, (size_t)(strrchr(file, '.') - file));
+}
+
 int value_parse(enum value_format f, const char *text, size_t len, struct value **ret,
 		bool *unfinished, struct err *e)
 {

@@ -59,6 +59,8 @@ struct value_member {
 
 /* The format that a file name's suffix asks for (.yaml .yml .json .toml). 0 or -EINVAL. */
 int value_format_of(const char *name, enum value_format *ret);
+/* Is it NAME (name_ok, lib/parse.h) and such a suffix? Any thread. */
+bool value_file_name_ok(const char *file);
 
 /* Parse text (need not end in NUL) into a tree the caller frees with value_free.
  * YAML scalars follow the YAML 1.2 core schema (so `no` and `on` are strings).

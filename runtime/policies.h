@@ -27,7 +27,6 @@ struct policy_file {
 const struct policy_file *policy_file_find(struct runtime *rt, const char *file);
 const struct policy_file *policy_file_by_serial(struct runtime *rt, uint32_t serial);
 const struct policy_file *policy_file_next(struct runtime *rt, uint32_t after); /* in order of serial */
-bool policy_file_name_ok(const char *file);
 
 /* Commands, as those on agents (runtime.h). The files of others are changed by root alone. */
 int policy_file_put(struct runtime *rt, const struct actor *who, const char *file, const char *text, size_t len,

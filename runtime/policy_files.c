@@ -7,17 +7,10 @@
 
 #include "lib/log.h"
 #include "lib/metric.h"
-#include "lib/parse.h"
+#include "lib/value.h"
 #include "runtime/runtime_i.h"
 
 /* ---- the table ---- */
-
-bool policy_file_name_ok(const char *file)
-{
-	enum value_format f;
-	const char *dot = strrchr(file, '.');
-	return dot && dot != file && value_format_of(file, &f) == 0 && name_ok(file, (size_t)(dot - file));
-}
 
 static struct policy_file *by_name(struct runtime *rt, const char *file)
 {
@@ -226,7 +219,7 @@ int policy_file_may_begin(struct runtime *rt, const char *file, struct err *e)
 {
 	if (rt->stopping)
 		return err_set(e, ERR_SYS_STOPPING, "the daemon is stopping");
-	if (!policy_file_name_ok(file))
+	if (!value_file_name_ok(file))
 		return err_set(e, ERR_POLICY_INVALID, "'%s' is not a policy file's name: NAME.yaml, .yml, .json or .toml",
 			       file);
 	if (rt->policies.n >= POLICY_FILES_MAX && !by_name(rt, file))

@@ -249,7 +249,6 @@ int box_available(struct sandbox_layers *ret, struct err *e)
 {
 	static bool known, can;
 	static struct err why;
-	int eno;
 	if (!known)
 		can = try_one(&why) == 0;
 	known = true;
@@ -257,7 +256,7 @@ int box_available(struct sandbox_layers *ret, struct err *e)
 		*e = why;
 		return -(why.eno ? why.eno : EPERM);
 	}
-	*ret = (struct sandbox_layers){.landlock_abi = sandbox_landlock_abi(&eno)};
+	*ret = (struct sandbox_layers){.landlock_abi = sandbox_landlock_abi()};
 	ret->active = box_namespaces() | LAYER_BIT(LAYER_SECCOMP) | LAYER_BIT(LAYER_NO_NEW_PRIVS) |
 		      LAYER_BIT(LAYER_NO_CAPS) | (geteuid() == 0 ? LAYER_BIT(LAYER_OWN_UID) : 0);
 	*(ret->landlock_abi ? &ret->active : &ret->missing) |= LAYER_BIT(LAYER_LANDLOCK);
@@ -280,11 +279,8 @@ const char *box_drop(const struct spawn_start *s, struct sandbox_layers *l)
 	if (!drop_caps())
 		return "its capabilities";
 	l->active |= LAYER_BIT(LAYER_NO_CAPS);
-	l->landlock_abi = sandbox_landlock_abi(&errno);
-	if (!l->landlock_abi)
-		l->missing |= LAYER_BIT(LAYER_LANDLOCK);
-	else
-		l->active |= LAYER_BIT(LAYER_LANDLOCK);
+	l->landlock_abi = sandbox_landlock_abi();
+	*(l->landlock_abi ? &l->active : &l->missing) |= LAYER_BIT(LAYER_LANDLOCK);
 	if (l->landlock_abi ? box_landlock(s->cwd, l->landlock_abi) : s->allow_degraded)
 		return NULL;
 	return "its rules of Landlock";

@@ -41,25 +41,22 @@ void sandbox_layers_text(const struct sandbox_layers *l, uint32_t set, char out[
 	}
 }
 
-uint32_t sandbox_landlock_abi(int *ret_eno)
+uint32_t sandbox_landlock_abi(void)
 {
 	long abi = syscall(SYS_landlock_create_ruleset, NULL, 0, 1);
-	if (abi > 0)
-		return (uint32_t)abi;
-	*ret_eno = abi < 0 ? errno : ENOSYS;
-	return 0;
+	if (abi == 0)
+		errno = ENOSYS;
+	return abi > 0 ? (uint32_t)abi : 0;
 }
 
 int sandbox_layers_whole(const struct sandbox_layers *l, struct err *e)
 {
-	int eno = 0;
 	if (!l->missing)
 		return 0;
-	sandbox_landlock_abi(&eno);
+	bool off = !sandbox_landlock_abi() && errno == EOPNOTSUPP;
 	return err_set(e, ERR_SEC_TIER,
 		       "its layer 'landlock' is missing: %s; or run it without, which `allow_degraded: true` in its "
 		       "specification permits",
-		       eno == EOPNOTSUPP ? "the kernel has it switched off, boot with landlock in lsm="
-					 : "boot a kernel from 5.13 on with CONFIG_SECURITY_LANDLOCK, and let "
-					   "containers use it");
+		       off ? "the kernel has it switched off, boot with landlock in lsm="
+			   : "boot a kernel from 5.13 on with CONFIG_SECURITY_LANDLOCK, and let containers use it");
 }

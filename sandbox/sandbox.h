@@ -55,8 +55,8 @@ struct sandbox_layers { /* sets of LAYER_BITs; limits are in struct sandbox_caps
 void sandbox_layers_text(const struct sandbox_layers *l, uint32_t set, char out[static SANDBOX_LAYERS_TEXT]);
 /* A missing layer is a refusal: 0 when there is none, else -EPERM SEC_002 naming it and what to do. */
 int sandbox_layers_whole(const struct sandbox_layers *l, struct err *e);
-/* The ABI of the kernel's Landlock; 0 with the errno that says why there is none. Any thread. */
-uint32_t sandbox_landlock_abi(int *ret_eno);
+/* The ABI of the kernel's Landlock; 0 with errno, which says why there is none. Any thread. */
+uint32_t sandbox_landlock_abi(void);
 
 struct sandbox_spec {
 	uint64_t id;              /* chosen by the caller, never reused within one state directory */

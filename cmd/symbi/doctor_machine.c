@@ -170,8 +170,8 @@ static void check_userns(const struct checkup *c, struct finding *f)
 static void check_landlock(const struct checkup *c, struct finding *f)
 {
 	(void)c;
-	int eno = 0;
-	uint32_t abi = sandbox_landlock_abi(&eno);
+	uint32_t abi = sandbox_landlock_abi();
+	int eno = errno;
 	if (abi > 0)
 		finding_set(f, VERDICT_OK, NULL, "ABI %u", abi);
 	else

@@ -35,11 +35,14 @@ static inline bool place_user(void)
 	       access(SYMBI_BIN_DIR "/symbi-spawn", X_OK) == 0; /* a build below /root is closed to it */
 }
 
+static inline bool place_own_mounts(void)
+{
+	return geteuid() == 0 && unshare(CLONE_NEWNS) == 0 && mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0;
+}
+
 static inline bool place_without(const char *dir)
 {
-	return geteuid() == 0 && unshare(CLONE_NEWNS) == 0 &&
-	       mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&
-	       umount2(dir, MNT_DETACH) == 0;
+	return place_own_mounts() && umount2(dir, MNT_DETACH) == 0;
 }
 
 static inline bool place_v1(void)
@@ -71,8 +74,7 @@ static inline bool place_show(const char *name, const char *root)
 /* All that is in / below a directory, which is no mount itself. */
 static inline bool place_chroot(void)
 {
-	if (geteuid() != 0 || unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
-	    mount("root", "/mnt", "tmpfs", 0, "mode=755") < 0 || mkdir("/mnt/root", 0755) < 0)
+	if (!place_own_mounts() || mount("root", "/mnt", "tmpfs", 0, "mode=755") < 0 || mkdir("/mnt/root", 0755) < 0)
 		return false;
 	DIR *d = opendir("/");
 	bool ok = d;
