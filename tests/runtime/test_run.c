@@ -323,8 +323,8 @@ static void a_new_worker_adopts_what_runs(void **state)
 	engine_expect_state(t, "a", AGENT_RUNNING);
 	struct run *r;
 	assert_int_equal(run_submit(t->rt, &root_actor, engine_agent(t, "q"), "", 0, &r, &e), 0);
+	assert_true(engine_until(t, engine_is_run_started, r, 10000));
 	run_unref(r);
-	engine_turn(t, 100);
 	struct buf before, after;
 	buf_init(&before, 64);
 	buf_init(&after, 64);
@@ -365,8 +365,8 @@ static void a_new_daemon_ends_runs_and_starts_persistent_agents(void **state)
 	engine_ctl(t, "s", "stop", &e);
 	engine_expect_state(t, "s", AGENT_READY);
 	run_submit(t->rt, &root_actor, engine_agent(t, "q"), "", 0, &r, &e);
+	assert_true(engine_until(t, engine_is_run_started, r, 10000));
 	run_unref(r);
-	engine_turn(t, 100);
 	engine_close(t);
 	kill(t->spawner, SIGKILL);
 	waitpid(t->spawner, NULL, 0);
@@ -407,7 +407,7 @@ static void what_a_killed_spawner_ran_has_ended_and_the_persistent_goes_on(void 
 	put(t, "stay.yaml", "tier: None\nexecution_mode: persistent\ncommand: [sleep, '1001']\n");
 	run_submit(t->rt, &root_actor, engine_agent(t, "q"), "", 0, &r, &e);
 	assert_true(engine_until(t, stays_up, t, 10000));
-	engine_turn(t, 100);
+	assert_true(engine_until(t, engine_is_run_started, r, 10000));
 	run_unref(r);
 	kill(t->spawner, SIGKILL);
 	assert_true(engine_until(t, spawner_is_lost, t, 10000));

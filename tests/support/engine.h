@@ -212,6 +212,17 @@ static inline bool engine_is_run_done(void *arg)
 	return run_state(arg) == RUN_DONE;
 }
 
+/* Has it a process, told by the spawner and recorded? */
+static inline bool engine_is_run_started(void *arg)
+{
+	struct buf b;
+	buf_init(&b, 4096);
+	run_render_status(NULL, arg, &b);
+	bool yes = b.data && strstr(b.data, "\npid ");
+	buf_done(&b);
+	return yes;
+}
+
 /* Run an agent to its end: outcome and output (NUL-terminated) of the run. */
 static inline int engine_run(struct engine *t, const char *name, const char *input, char *out,
 			     size_t cap, struct err *e)
