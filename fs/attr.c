@@ -87,6 +87,8 @@ static void attr_owner(const struct fs_ctx *c, struct fs_attr *a)
 	if (c->agent)
 		a->mtime_ms = a->ctime_ms = is_held(a->hold) ? agent_created_ms(c->agent)
 							     : agent_ctime_ms(c->agent);
+	if (c->who.view)
+		agent_view_ids(c->agent, &a->uid, &a->gid);
 	if (c->run)
 		a->mtime_ms = a->ctime_ms = run_mtime_ms(c->run);
 }
@@ -97,7 +99,8 @@ static enum fs_hold hold_of(const struct tree *t, const struct row *r)
 	enum part child;
 	if (r->node && r->node->fixed)
 		return FS_HOLD_FIXED;
-	if (r->versioned)
+	/* The name of a view may be another agent's one day; what a view's id stands for stays as it is. */
+	if (r->versioned || (r->in_view && r->part == PART_AGENT))
 		return FS_HOLD_VERSION;
 	switch (row_kind(r)) {
 	case FS_DIR: /* runs come and go by themselves */
@@ -128,7 +131,7 @@ static int attr(struct tree *t, const struct place *p, const struct actor *who, 
 	*a = (struct fs_attr){.kind = row_kind(p->row), .hold = hold_of(t, p->row)};
 	a->mtime_ms = a->ctime_ms = t->boot_ms;
 	attr_owner(&c, a);
-	a->mode = p->row->node ? p->row->node->mode : 0755;
+	a->mode = row_mode(p->row);
 	a->mode |= a->kind == FS_DIR ? S_IFDIR : S_IFREG;
 	/* Everybody may have agents. Not sticky: the kernel would then keep root from `>` on what others own
 	 * (fs.protected_regular); that only owners remove or replace is checked here. */
@@ -171,6 +174,12 @@ struct actor actor_with_groups(const struct actor *who, gid_t gid)
 	return a;
 }
 
+static bool in_view(struct tree *t, fs_id id)
+{
+	struct place p;
+	return place_of(t, id, &p, NULL) == 0 && p.row->in_view;
+}
+
 /* The name by which policy knows what a is: an agent's, a document's; NULL: the daemon's own. */
 static const char *object_of(struct tree *t, const struct fs_attr *a)
 {
@@ -190,8 +199,15 @@ int access_check(struct tree *t, const struct actor *who, const struct fs_attr *
 	struct actor member = *who;
 	if (who->uid != a->uid) /* groups count for who does not own it */
 		member = actor_with_groups(who, a->gid);
-	return runtime_authorize(t->rt, &member, node && node->action ? node->action : "tree.walk",
-				 node ? object_of(t, a) : NULL, a->uid, a->gid, a->mode & 07777, want, e);
+	const char *action = node && node->action && !in_view(t, a->id) ? node->action : "tree.walk";
+	return runtime_authorize(t->rt, &member, action, node ? object_of(t, a) : NULL, a->uid, a->gid, a->mode & 07777, want, e);
+}
+
+/* As the agent knows it: without VIEWS and its name. */
+static const char *path_in_view(const char *path)
+{
+	const char *rest = strchr(path + sizeof VIEWS, '/');
+	return rest ? rest + 1 : "";
 }
 
 void tree_failed(struct tree *t, const struct actor *who, fs_id id, const char *name,
@@ -201,13 +217,15 @@ void tree_failed(struct tree *t, const struct actor *who, fs_id id, const char *
 	autobuf struct buf path;
 	buf_init(&path, PATH_MAX);
 	struct agent *a = NULL;
+	struct actor actor = *who;
 	if (place_of(t, id, &p, NULL) == 0) {
+		actor = place_actor(&p, who);
 		place_path(t, &p, &path);
-		if (p.serial && place_is_agents(&p) && e->code != ERR_FS_NO_ANSWER) /* that says nothing about the agent */
+		if (p.serial && !p.row->in_view && place_is_agents(&p) && e->code != ERR_FS_NO_ANSWER) /* that says nothing about the agent */
 			a = agent_by_serial(t->rt, p.serial);
 	}
 	if (name)
 		buf_printf(&path, "%s%s", path.len ? "/" : "", name);
 	t->changes++; /* `errors` */
-	errors_record(t->rt, who, path.data, op, a, e);
+	errors_record(t->rt, &actor, actor.view ? path_in_view(path.data) : path.data, op, a, e);
 }

@@ -217,7 +217,7 @@ void handle_write(struct handle *h, struct fs_req *req, uint64_t off, const char
 		  bool nonblock)
 {
 	h->t->changes++;
-	if (h->ops->write) {
+	if (h->ops->write && !(h->at.row->in_view && !(row_mode(h->at.row) & 0222))) {
 		h->ops->write(h, req, off, data, len, nonblock);
 		return;
 	}

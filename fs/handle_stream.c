@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* handle_stream.c - files below wait/: reads wait for what happens next, without a thread. wait/events
- * gives every event from the moment of its opening; wait/agents/NAME gives the next state, once. L3;
- * loop thread only. */
+ * gives every event from the moment of its opening, in a view those about its agent; wait/agents/NAME gives the next
+ * state, once. L3; loop thread only. */
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -23,7 +23,7 @@ struct stream_read {
 
 static bool is_state(const struct handle *h)
 {
-	return h->at.row->part == PART_AGENT;
+	return h->at.row->node->states;
 }
 
 /* Is there something to be read now, be it the end of the file? */
@@ -135,11 +135,14 @@ static void on_event(struct event_sub *sub, uint64_t seq, const struct agent *ab
 {
 	(void)seq;
 	struct handle *h = container_of(sub, struct handle, sub);
-	if (!is_state(h))
+	bool own = about && agent_serial(about) == h->at.serial;
+	if (!is_state(h) && (own || !h->at.row->in_view))
 		add_line(h, line, len);
+	else if (!is_state(h))
+		return;
 	else if (is_gone(h, about, line, len))
 		h->st.answered = h->st.gone = true;
-	else if (about && agent_serial(about) == h->at.serial)
+	else if (own)
 		add_state(h, agent_state(about));
 	if (is_ready(h))
 		wake(h);
@@ -216,12 +219,15 @@ static unsigned stream_poll(struct handle *h, const struct actor *who, bool agai
 /* ---- a new worker: what happened meanwhile is in the event log ---- */
 
 /* The last bytes of the log from the beginning of a line, at most size; the text is in read_buffer. */
-static size_t read_tail(struct tree *t, size_t size, const char **ret, bool *ret_whole)
+static size_t read_tail(const struct handle *h, size_t size, const char **ret, bool *ret_whole)
 {
 	char path[PATH_MAX];
+	struct runtime *rt = h->t->rt;
+	struct agent *a = h->at.row->in_view ? agent_by_serial(rt, h->at.serial) : NULL;
 	*ret = read_buffer();
 	*ret_whole = true;
-	if (runtime_events_path(t->rt, path, sizeof path) < 0)
+	if (h->at.row->in_view ? !a || agent_file_path(rt, a, AGENT_EVENTS, path, sizeof path) < 0
+			       : runtime_events_path(rt, path, sizeof path) < 0)
 		return 0;
 	autoclose int fd = open(path, O_RDONLY | O_CLOEXEC);
 	off_t end = fd < 0 ? 0 : lseek(fd, 0, SEEK_END);
@@ -243,7 +249,7 @@ static void add_missed(struct handle *h)
 	size_t len, size = 16 << 10;
 	do { /* until it reaches back to what was given */
 		size *= 4;
-		len = read_tail(h->t, size, &text, &whole);
+		len = read_tail(h, size, &text, &whole);
 		nl = memchr(text, '\n', len);
 	} while (!whole && size < STREAM_MAX &&
 		 (!nl || seq_of(text, (size_t)(nl - text)) > h->st.given));

@@ -31,7 +31,7 @@ static bool list_agents(struct listing *l, const struct row *row, unsigned i, ui
 {
 	for (struct agent *a = agent_next(l->t->rt, after); a;
 	     a = agent_next(l->t->rt, agent_serial(a))) {
-		struct place p = {.row = row, .serial = (uint32_t)agent_serial(a), .sub = place_sub_of(a)};
+		struct place p = {.row = row, .serial = (uint32_t)agent_serial(a), .sub = place_sub_of(row, a)};
 		if (!list_one(l, &p, agent_name(a), i, agent_serial(a)))
 			return false;
 	}

@@ -166,7 +166,7 @@ void tree_unlink(struct tree *t, struct fs_req *req, fs_id dir, const char *name
 		doc_unname(t, doc_by_id(t, p.sub));
 	else if (r == 0 && p.row->part == PART_CALL)
 		slot_unname(t, slot_by_id(t, p.sub));
-	else if (r == 0 && (!d.serial || row_kind(p.row) == FS_DIR))
+	else if (r == 0 && (!d.serial || row_kind(p.row) == FS_DIR || p.row->in_view))
 		r = refuse(&e, "this file is part of the tree");
 	/* else: shown only; `rm -r` of an agent comes by here before its rmdir */
 	finish(t, req, r, &e);
@@ -185,7 +185,7 @@ void tree_rmdir(struct tree *t, struct fs_req *req, fs_id dir, const char *name)
 		remove_stored(t, req, &fs_store_agents, p.serial);
 		return;
 	}
-	if (r == 0 && !p.serial)
+	if (r == 0 && (!p.serial || p.row->in_view))
 		r = refuse(&e, "this directory is part of the tree");
 	finish(t, req, r, &e);
 }

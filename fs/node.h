@@ -62,6 +62,11 @@ struct fs_node {
 		   struct err *e);
 	/* Last component "{key}": the names it stands for, NULL-ended. */
 	const char *const *keys;
+	/* Where it shows in the view of an agent, of which it then tells: "self/status"; NULL: it has no name there.
+	 * There it is only to be read, by the agent, whom no policy needs to allow to know itself. */
+	const char *view;
+	/* STREAM: of the agent's next state, not of events. */
+	bool states;
 	/* The text is the same for as long as the daemon lives. */
 	bool fixed;
 	/* LOG: the file behind it; while there is none, `read` gives its beginning. */

@@ -12,6 +12,12 @@ static int readme_read(const struct fs_ctx *c, struct buf *out, struct err *e)
 	return tree_render_readme(out);
 }
 
+static int view_readme_read(const struct fs_ctx *c, struct buf *out, struct err *e)
+{
+	(void)c, (void)e;
+	return tree_render_view_readme(out);
+}
+
 static int status_read(const struct fs_ctx *c, struct buf *out, struct err *e)
 {
 	(void)e;
@@ -91,15 +97,22 @@ const struct fs_node fs_nodes_root[] = {
 	{.path = "events", .mode = 0444, .kind = FS_LOG, .action = "events.read",
 	 .file = events_file, .doc = "everything that happens, one JSON object per line; tail -f works"},
 	{.path = "errors", .mode = 0444, .kind = FS_RENDERED, .action = "tree.read",
-	 .read = errors_read, .doc = "your own failed operations with their reason, newest last"},
-	{.path = "wait", .mode = 0755, .kind = FS_DIR,
+	 .read = errors_read, .view = "errors", .doc = "your own failed operations with their reason, newest last"},
+	{.path = "wait", .mode = 0755, .kind = FS_DIR, .view = "wait",
 	 .doc = "files whose reads wait for what happens next"},
-	{.path = "wait/events", .mode = 0444, .kind = FS_STREAM, .action = "events.read",
-	 .doc = "the events from now on; reads wait, poll(2) works"},
+	{.path = "wait/events", .mode = 0444, .kind = FS_STREAM, .action = "events.read", .view = "wait/events",
+	 .doc = "the events from now on, in a view those about its agent; reads wait, poll(2) works"},
 	{.path = "wait/agents/{agent}", .mode = 0444, .kind = FS_STREAM, .action = "agent.read",
+	 .view = "wait/state", .states = true,
 	 .doc = "waits for the agent's next state, gives it, ends"},
 	{.path = "sandbox/tiers", .mode = 0444, .kind = FS_RENDERED, .action = "tree.read",
 	 .read = tiers_read, .doc = "which tiers can be had here, and why the others cannot"},
+	{.path = VIEWS, .mode = 0700, .kind = FS_DIR,
+	 .doc = "what each agent sees as /symbi in its sandbox"},
+	{.path = VIEWS "/{agent}", .mode = 0500, .kind = FS_DIR,
+	 .doc = "open to the agent and root; who comes by here is the agent"},
+	{.path = VIEWS "/{agent}/README", .mode = 0400, .kind = FS_RENDERED, .action = "tree.read",
+	 .read = view_readme_read, .fixed = true, .doc = "what an agent can do here"},
 	{.path = NULL},
 };
 /* clang-format on */
@@ -123,6 +136,24 @@ int tree_render_readme(struct buf *out)
 	return out->fail;
 }
 
+int tree_render_view_readme(struct buf *out)
+{
+	buf_adds(out, "You are an agent of Symbi. This directory is yours: it tells of you and of nobody else.\n\n"
+		      "  who am I              cat self/status\n"
+		      "  what may I use        head self/limits/*     (execution_timeout: one run may take so long)\n"
+		      "  what do I use         head self/usage/*\n"
+		      "  what happened to me   tail self/events       (one JSON object per line)\n"
+		      "  my runs               ls self/runs; cat self/runs/1/output\n"
+		      "  why was I refused     tail errors\n"
+		      "  wait for what is next head -n 1 wait/events; cat wait/state\n\n"
+		      "The files are read, not written. What has no name here is not for you.\n\n");
+	for (const struct fs_node *const *table = fs_tables; *table; table++)
+		for (const struct fs_node *n = *table; n->path; n++)
+			if (n->view)
+				buf_printf(out, "  %-28s %s\n", n->view, n->doc);
+	return out->fail;
+}
+
 static const char *const kind_names[] = {
 	[FS_DIR] = "directory", [FS_RENDERED] = "rendered", [FS_LOG] = "log",
 	[FS_VALUE] = "value",   [FS_LINES] = "commands",    [FS_STORE] = "document",
@@ -134,10 +165,11 @@ int tree_render_doc(struct buf *out)
 	buf_adds(
 		out,
 		"# The tree\n\nPrinted by `symbid --print-tree` from the rows in `fs/rows_*.c`.\n\n"
-		"| path | mode | kind | action | what it is |\n|-|-|-|-|-|\n");
+		"| path | mode | kind | action | in a view | what it is |\n|-|-|-|-|-|-|\n");
 	for (const struct fs_node *const *table = fs_tables; *table; table++)
 		for (const struct fs_node *n = *table; n->path; n++)
-			buf_printf(out, "| `%s` | %04o | %s | %s | %s |\n", n->path, n->mode,
-				   kind_names[n->kind], n->action ? n->action : "", n->doc);
+			buf_printf(out, "| `%s` | %04o | %s | %s | %s%s%s | %s |\n", n->path, n->mode,
+				   kind_names[n->kind], n->action ? n->action : "", n->view ? "`" : "",
+				   n->view ? n->view : "", n->view ? "`" : "", n->doc);
 	return out->fail;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* tree.c - the rows made into a tree: node ids, name resolution, listing. L3; loop thread only. */
+/* tree.c - node ids, name resolution, what a kernel has to be told. L3; loop thread only. */
 #include "fs/tree_i.h"
 
 #include <errno.h>
@@ -12,109 +12,13 @@
 #include "lib/mem.h"
 #include "lib/parse.h"
 
-static const struct {
-	const char *text;
-	enum part part;
-} parts[] = {
-	{"{agent}", PART_AGENT}, {"{run}", PART_RUN}, {"{call}", PART_CALL},
-	{"{spec}", PART_SPEC},   {"{key}", PART_KEY},
-};
-
-static enum part part_of(const char *name)
-{
-	for (size_t i = 0; i < ARRAY_LEN(parts); i++)
-		if (strcmp(name, parts[i].text) == 0)
-			return parts[i].part;
-	return PART_LITERAL;
-}
-
-static struct row *row_child_named(struct tree *t, struct row *dir, const char *name)
-{
-	for (unsigned i = 0; i < dir->children; i++)
-		if (strcmp(t->rows[dir->child[i]].name, name) == 0)
-			return &t->rows[dir->child[i]];
-	return NULL;
-}
-
-static struct row *row_add(struct tree *t, struct row *dir, const char *name)
-{
-	if (t->row_count == ROWS_MAX || (dir && dir->children == ARRAY_LEN(dir->child)))
-		return NULL;
-	struct row *r = &t->rows[++t->row_count];
-	r->id = (uint8_t)t->row_count;
-	r->name = strdup(name);
-	r->part = part_of(name);
-	r->below_agent = r->part == PART_AGENT || (dir && dir->below_agent);
-	if (dir) {
-		r->parent = dir->id;
-		dir->child[dir->children++] = r->id;
-	}
-	return r->name ? r : NULL;
-}
-
-static int add_node(struct tree *t, const struct fs_node *node, struct err *e)
-{
-	autofree char *path = strdup(node->path);
-	struct row *at = &t->rows[1];
-	char *save = NULL;
-	for (char *name = strtok_r(path, "/", &save); name; name = strtok_r(NULL, "/", &save)) {
-		struct row *next = row_child_named(t, at, name);
-		if (!next)
-			next = row_add(t, at, name);
-		if (!next)
-			return err_set(e, ERR_SYS_MEMORY, "no room for the row '%s'", node->path);
-		at = next;
-	}
-	if (at->node)
-		return err_set(e, ERR_FS_INVALID, "two rows for '%s'", node->path);
-	at->node = node;
-	return 0;
-}
-
-/* Which rows have a text whose version is part of the id: those with room for it. A run's number takes
- * all of the room. */
-static void mark_versions(struct tree *t)
-{
-	for (unsigned i = 1; i <= t->row_count; i++) {
-		struct row *r = &t->rows[i];
-		bool room = r->part == PART_LITERAL || r->part == PART_KEY;
-		for (struct row *up = r; room && up->id != 1; up = &t->rows[up->parent])
-			room = up->part != PART_RUN;
-		r->versioned = room && row_has_text(r) && !r->node->fixed;
-		r->version_shift = r->part == PART_KEY ? 6 : 0;
-	}
-}
-
-static void mark_directories(struct tree *t)
-{
-	for (unsigned i = 1; i <= t->row_count; i++) {
-		struct row *dir = &t->rows[t->rows[i].parent];
-		const struct fs_node *node = t->rows[i].node;
-		if (t->rows[i].part != PART_AGENT && t->rows[i].part != PART_SPEC)
-			continue;
-		dir->lists = node && node->store ? node->store : &fs_store_agents;
-		dir->asked = true; /* by an earlier worker's callers */
-		dir->changed_ms = t->boot_ms;
-		if (node && node->store)
-			dir->docs = t->rows[i].id;
-	}
-}
-
-static uint8_t row_id_of(struct tree *t, const char *path)
-{
-	for (unsigned i = 1; i <= t->row_count; i++)
-		if (t->rows[i].node && strcmp(t->rows[i].node->path, path) == 0)
-			return t->rows[i].id;
-	return 0;
-}
-
 static void on_event(struct event_sub *sub, uint64_t seq, const struct agent *about,
 		     const char *line, size_t len);
 
 int tree_new(struct tree **ret, struct runtime *rt, const char *mount, struct err *e)
 {
 	struct tree *t = calloc(1, sizeof *t);
-	if (!t || !(t->mount = strdup(mount ? mount : "")) || !row_add(t, NULL, "")) {
+	if (!t || !(t->mount = strdup(mount ? mount : ""))) {
 		free(t);
 		return err_set(e, ERR_SYS_MEMORY, "no memory for the tree");
 	}
@@ -126,14 +30,7 @@ int tree_new(struct tree **ret, struct runtime *rt, const char *mount, struct er
 	t->next_seq = 1;
 	for (int i = 0; i < RENDER_CACHE; i++)
 		buf_init(&t->cache[i].text, RENDER_MAX);
-	int r = 0;
-	for (const struct fs_node *const *table = fs_tables; r == 0 && *table; table++)
-		for (const struct fs_node *node = *table; r == 0 && node->path; node++)
-			r = add_node(t, node, e);
-	mark_versions(t);
-	mark_directories(t);
-	t->agents_row = t->rows[row_id_of(t, "agents/{spec}")].parent;
-	t->agent_row = row_id_of(t, "agents/{agent}");
+	int r = rows_build(t, e);
 	t->sub.fn = on_event;
 	t->sub.changes = true;
 	event_subscribe(rt, &t->sub);
@@ -237,7 +134,7 @@ void tree_agent_stale(struct tree *t, const struct agent *a, enum stale what)
 		const struct row *r = &t->rows[i];
 		struct place p = {.row = r, .serial = (uint32_t)agent_serial(a)};
 		if (r->part == PART_AGENT)
-			p.sub = place_sub_of(a);
+			p.sub = place_sub_of(r, a);
 		if (is_concerned(t, r, what))
 			t->stale(t->stale_arg, place_id(&p));
 	}
@@ -314,15 +211,20 @@ int place_of(struct tree *t, fs_id id, struct place *ret, struct err *e)
 	return 0;
 }
 
-enum fs_kind row_kind(const struct row *r)
+struct actor place_actor(const struct place *p, const struct actor *who)
 {
-	return r->node ? r->node->kind : FS_DIR;
+	struct actor a = *who;
+	if (p->row->in_view)
+		a.view = p->serial;
+	return a;
 }
 
 /* A directory that stands for a name says which in its id: when the agent is renamed the old one is
  * stale, and a kernel that still has the old name in its cache finds that out. */
-uint32_t place_sub_of(const struct agent *a)
+uint32_t place_sub_of(const struct row *r, const struct agent *a)
 {
+	if (r->in_view) /* no kernel keeps that name, and who has it bound keeps it when the agent is renamed */
+		return 0;
 	const char *name = agent_name(a);
 	uint32_t h = crc32c(name, strlen(name));
 	return (h ^ h >> 24) & 0xffffff;
@@ -331,7 +233,7 @@ uint32_t place_sub_of(const struct agent *a)
 int place_bind(struct tree *t, const struct place *p, const struct actor *who, struct fs_ctx *ret,
 	       struct err *e)
 {
-	*ret = (struct fs_ctx){.rt = t->rt, .who = *who, .node = p->row->node, .tree = t};
+	*ret = (struct fs_ctx){.rt = t->rt, .who = place_actor(p, who), .node = p->row->node, .tree = t};
 	struct stored st;
 	const struct fs_store *store = place_store(p);
 	if (p->serial && !place_is_agents(p) && (!store || !store->by_serial(t->rt, p->serial, &st)))
@@ -341,7 +243,7 @@ int place_bind(struct tree *t, const struct place *p, const struct actor *who, s
 		/* The kernel may still know the name; -ESTALE makes it look the name up again. */
 		if (!ret->agent)
 			return err_sys(e, ERR_AGENT_NOT_FOUND, ESTALE, "the agent is gone");
-		if (p->row->part == PART_AGENT && p->sub != place_sub_of(ret->agent))
+		if (p->row->part == PART_AGENT && p->sub != place_sub_of(p->row, ret->agent))
 			return err_sys(e, ERR_AGENT_NOT_FOUND, ESTALE,
 				       "the agent has another name");
 	}
@@ -441,7 +343,7 @@ static int try_child(struct tree *t, const struct actor *who, const struct place
 		if (!a)
 			return -ENOENT;
 		ret->serial = (uint32_t)agent_serial(a);
-		ret->sub = place_sub_of(a);
+		ret->sub = place_sub_of(row, a);
 		return 0;
 	case PART_SPEC: return find_spec(t, name, ret);
 	case PART_RUN:

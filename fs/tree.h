@@ -179,4 +179,5 @@ void tree_failed(struct tree *t, const struct actor *who, fs_id id, const char *
 
 /* README of the tree, and docs/TREE.md. */
 int tree_render_readme(struct buf *out);
+int tree_render_view_readme(struct buf *out); /* of an agent's view */
 int tree_render_doc(struct buf *out);

@@ -9,6 +9,7 @@
 #include "lib/map.h"
 #include "lib/parse.h"
 
+#define VIEWS		     "views" /* its directories are what sandboxes have as their /symbi */
 #define ROWS_MAX             255
 #define KEYS_MAX             64   /* names that one {key} stands for */
 #define STAT_HOLD_MS         2000 /* a stat waits this long for an answer that is being made */
@@ -36,6 +37,7 @@ struct row { /* a row of a table, or a directory that follows from the rows belo
 	uint8_t child[64];
 	uint8_t children;
 	bool below_agent; /* stands for an agent, or for what belongs to one */
+	bool in_view;	  /* is the view of an agent, or in it: the id says who asks, whoever that claims to be */
 	/* The id of the file names one text of it, so that a reader keeps the text that it looked up
 	 * while others already get the next one, and the kernel may cache either. */
 	bool versioned;
@@ -170,11 +172,18 @@ struct tree {
 	void *stale_arg;
 };
 
+/* ---- rows (rows.c) ---- */
+int rows_build(struct tree *t, struct err *e); /* once; needs boot_ms */
+enum fs_kind row_kind(const struct row *r);
+mode_t row_mode(const struct row *r); /* without what a document or an owner says */
+
 /* ---- ids and places (tree.c) ---- */
 fs_id place_id(const struct place *p);
 int place_of(struct tree *t, fs_id id, struct place *ret, struct err *e);
-/* Of the directory or file that has the agent's name. */
-uint32_t place_sub_of(const struct agent *a);
+/* Of the row's directory or file that has the agent's name. */
+uint32_t place_sub_of(const struct row *r, const struct agent *a);
+/* Whose view r is of; in a view that is who acts, whatever process and uid it comes from. */
+struct actor place_actor(const struct place *p, const struct actor *who);
 /* What a child has in its id from its directory. */
 uint32_t sub_below(const struct place *dir);
 /* Bind the objects of a place; -ESTALE when they are gone. */
@@ -183,7 +192,6 @@ int place_bind(struct tree *t, const struct place *p, const struct actor *who, s
 int place_child(struct tree *t, const struct actor *who, const struct place *dir, const char *name,
 		struct place *ret, struct err *e);
 const char *place_name(const struct place *p);
-enum fs_kind row_kind(const struct row *r);
 /* Path below the mount, for error messages. */
 void place_path(struct tree *t, const struct place *p, struct buf *out);
 /* What the documents of p's row become; NULL: it has none. */

@@ -180,6 +180,7 @@ void agent_remove(struct agent *a)
 	struct agent **slot = slot_of(rt, a->serial, false);
 	live_free(a);
 	topic_remove(a);
+	errors_forget(rt, a->serial);
 	for (struct agent **at = a->dirty ? &rt->dirty : NULL; at && *at; at = &(*at)->dirty_next)
 		if (*at == a) {
 			*at = a->dirty_next;

@@ -1,18 +1,21 @@
 /* SPDX-License-Identifier: MIT */
-/* errors.c - the failed operations of each user, newest last. L2; loop thread only. */
+/* errors.c - the failed operations of each user, and of each agent in its view, newest last. L2; loop thread only. */
 #include <string.h>
 
 #include "runtime/runtime_i.h"
 
-static struct user_errors *errors_of(struct runtime *rt, uid_t uid, bool make)
+/* In a view whoever looks is its agent: agents of one daemon that is not root's are all of its user. */
+static struct user_errors *errors_of(struct runtime *rt, const struct actor *who, bool make)
 {
+	uid_t uid = who->view ? 0 : who->uid;
 	for (struct user_errors *u = rt->errors; u; u = u->next)
-		if (u->uid == uid)
+		if (u->uid == uid && u->view == who->view)
 			return u;
 	struct user_errors *u = make ? calloc(1, sizeof *u) : NULL;
 	if (!u)
 		return NULL;
 	u->uid = uid;
+	u->view = who->view;
 	buf_init(&u->text, ERRORS_MAX);
 	u->next = rt->errors;
 	rt->errors = u;
@@ -44,7 +47,7 @@ void errors_record(struct runtime *rt, const struct actor *who, const char *path
 		   e->line);
 	buf_json_string(&b, e->msg, strlen(e->msg));
 	buf_adds(&b, "}\n");
-	struct user_errors *u = errors_of(rt, who->uid, true);
+	struct user_errors *u = errors_of(rt, who, true);
 	if (u && !b.fail) {
 		if (u->text.len + b.len > ERRORS_MAX) /* in one go, so that it is not done each time */
 			drop_oldest(&u->text, ERRORS_MAX / 2);
@@ -56,8 +59,21 @@ void errors_record(struct runtime *rt, const struct actor *who, const char *path
 
 int errors_render(struct runtime *rt, const struct actor *who, struct buf *out)
 {
-	struct user_errors *u = errors_of(rt, who->uid, false);
+	struct user_errors *u = errors_of(rt, who, false);
 	return u ? buf_add(out, u->text.data, u->text.len) : 0;
+}
+
+void errors_forget(struct runtime *rt, uint32_t view)
+{
+	for (struct user_errors **at = &rt->errors, *u; (u = *at);) {
+		if (u->view != view) {
+			at = &u->next;
+			continue;
+		}
+		*at = u->next;
+		buf_done(&u->text);
+		free(u);
+	}
 }
 
 void errors_close(struct runtime *rt)

@@ -182,7 +182,7 @@ static int start(struct run *r, const struct agent_spec *s, const char *cwd, con
 	struct agent *a = r->agent;
 	const struct config *c = r->rt->config;
 	struct agent_limits l = agent_limits_of(a);
-	char vars[OWN_VARS][OWN_VAR_MAX], code[4300];
+	char vars[OWN_VARS][OWN_VAR_MAX], code[4300], view[4300];
 	size_t argc = count(s->argv);
 	autofree const char **env = calloc(count(s->env) + OWN_VARS + 1, sizeof *env);
 	autofree const char **argv = calloc(argc + 1, sizeof *argv);
@@ -199,6 +199,7 @@ static int start(struct run *r, const struct agent_spec *s, const char *cwd, con
 	uid_t uid;
 	gid_t gid;
 	run_ids(a, s->tier, &uid, &gid);
+	snprintf(view, sizeof view, "%s/views/%s", r->rt->mount, a->name);
 	struct sandbox_spec spec = {
 		.id = run_id(r),
 		.owner = a->name,
@@ -215,6 +216,7 @@ static int start(struct run *r, const struct agent_spec *s, const char *cwd, con
 		.stderr_fd = fds[2],
 		.uid = uid,
 		.gid = gid,
+		.view = s->tier != TIER_NONE && *r->rt->mount ? view : NULL,
 		.limits = limits_of(r->rt, &l),
 		.enforce = limits_apply(r->rt),
 		.allow_degraded = s->allow_degraded,

@@ -27,6 +27,15 @@ void run_ids(const struct agent *a, enum sandbox_tier tier, uid_t *uid, gid_t *g
 	}
 }
 
+void agent_view_ids(const struct agent *a, uid_t *uid, gid_t *gid)
+{
+	run_ids(a, TIER_1, uid, gid);
+	if (*uid == (uid_t)-1) {
+		*uid = geteuid();
+		*gid = getegid();
+	}
+}
+
 /* native_execution.working_directory. The place that everybody has by default can be only one user's. */
 static const char *base_dir(const struct agent *a, char *own, size_t cap)
 {

@@ -108,6 +108,8 @@ uint64_t agent_serial(const struct agent *a);       /* creation serial, never re
 const char *agent_id(const struct agent *a);        /* UUID text */
 enum agent_state agent_state(const struct agent *a);
 uid_t agent_uid(const struct agent *a);
+/* Whom its view belongs to, from its creation to its end: whom its programs in a sandbox run as. */
+void agent_view_ids(const struct agent *a, uid_t *uid, gid_t *gid);
 gid_t agent_gid(const struct agent *a);
 mode_t agent_mode_bits(const struct agent *a); /* of the spec file, 0644 */
 uint64_t agent_created_ms(const struct agent *a);
@@ -192,7 +194,7 @@ struct event_sub {
 void event_subscribe(struct runtime *rt, struct event_sub *s);
 void event_unsubscribe(struct event_sub *s); /* idempotent */
 
-/* ---- errors: per uid, newest last ---- */
+/* ---- errors: per uid or view, newest last ---- */
 /* Record a failure of an operation of `who` on `path` (JSON line: time uid pid view path op errno code
  * line message), also as the agent's error when about != NULL. */
 void errors_record(struct runtime *rt, const struct actor *who, const char *path, const char *op,

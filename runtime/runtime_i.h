@@ -145,6 +145,7 @@ struct agent {
 struct user_errors {
 	struct user_errors *next;
 	uid_t uid;
+	uint32_t view; /* 0: of a user at the host */
 	struct buf text;
 };
 
@@ -329,6 +330,7 @@ void health_start(struct runtime *rt);
 void health_measured(struct runtime *rt, struct run *r, const struct sandbox_usage *u);
 uint64_t output_largest(const struct run *r); /* bytes of the larger of its two files of output */
 void recover(struct runtime *rt);
+void errors_forget(struct runtime *rt, uint32_t view); /* with its agent */
 /* resent.c: the newest requests, in the store with the state that they made; loaded by the next worker of the mount. */
 int reqs_save(struct runtime *rt, struct err *e);
 int reqs_load(struct runtime *rt);

@@ -120,7 +120,7 @@ static bool make_temporary(void)
 /* A working directory in place of the system, or of what the kernel shows, would be no working directory. */
 static bool place_ok(const char *cwd)
 {
-	static const char *const not[] = {"/proc", "/sys", "/dev", "/etc", "/usr", "/bin", "/sbin", "/lib"};
+	static const char *const not[] = {"/proc", "/sys", "/dev", "/etc", "/usr", "/bin", "/sbin", "/lib", SANDBOX_SYMBI};
 	if (*cwd != '/' || !cwd[1] || strstr(cwd, "/../") || strstr(cwd, "/./") || strstr(cwd, "//"))
 		return false;
 	for (size_t i = 0; i < ARRAY_LEN(not); i++) {
@@ -144,6 +144,27 @@ static int take_workdir(const char *cwd, int dir)
 		return -1;
 	}
 	return open_tree(fd, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
+}
+
+/* The agent's part of Symbi's tree as one of its own. That a directory is this agent's is in its owner: the name may be
+ * another's by now. */
+static int take_symbi(const struct spawn_start *s)
+{
+	struct stat st;
+	autoclose int fd = open(s->view, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return -1;
+	if (st.st_uid != (s->uid >= 0 ? (uid_t)s->uid : geteuid())) {
+		errno = ESTALE;
+		return -1;
+	}
+	return open_tree(fd, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
+}
+
+static bool attach_symbi(int tree)
+{
+	return mkdir(SANDBOX_SYMBI + 1, 0755) == 0 &&
+	       attach(tree, SANDBOX_SYMBI + 1, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC, 0);
 }
 
 static bool attach_workdir(int tree, const char *cwd)
@@ -193,6 +214,9 @@ const char *box_view(const struct spawn_start *s, int dir)
 	autoclose int work = s->cwd ? take_workdir(s->cwd, dir) : -1;
 	if (s->cwd && work < 0)
 		return "its working directory";
+	autoclose int symbi = s->view ? take_symbi(s) : -1;
+	if (s->view && symbi < 0)
+		return "its view of Symbi's tree";
 	/* Anywhere will do: what was there is seen by nobody any more. */
 	if (mount("symbi", "/tmp", "tmpfs", MS_NOSUID | MS_NODEV, "mode=755,size=1m,nr_inodes=1024") < 0 ||
 	    chdir("/tmp") < 0)
@@ -211,6 +235,8 @@ const char *box_view(const struct spawn_start *s, int dir)
 		return "its /proc";
 	if (work >= 0 && !attach_workdir(work, s->cwd))
 		return "its working directory";
+	if (symbi >= 0 && !attach_symbi(symbi))
+		return "its " SANDBOX_SYMBI;
 	if (syscall(SYS_pivot_root, ".", ".") < 0 || umount2(".", MNT_DETACH) < 0 || chdir("/") < 0)
 		return "its root cannot be changed";
 	if (mount_setattr(AT_FDCWD, "/", 0, &closed, sizeof closed) < 0)

@@ -58,6 +58,8 @@ int sandbox_layers_whole(const struct sandbox_layers *l, struct err *e);
 /* The ABI of the kernel's Landlock; 0 with errno, which says why there is none. Any thread. */
 uint32_t sandbox_landlock_abi(void);
 
+#define SANDBOX_SYMBI "/symbi"
+
 struct sandbox_spec {
 	uint64_t id;              /* chosen by the caller, never reused within one state directory */
 	const char *owner;        /* agent's name, for cgroup names and messages */
@@ -73,6 +75,9 @@ struct sandbox_spec {
 	int hold_fd;
 	uid_t uid;                          /* (uid_t)-1: the daemon's own */
 	gid_t gid;
+	/* What of the tree it sees as SANDBOX_SYMBI: a directory on a FUSE mount that belongs to its uid; NULL: nothing.
+	 * Looking it up may wait for who serves that mount, who therefore must not wait for the spawner. */
+	const char *view;
 	struct sandbox_limits limits;
 	bool enforce;                       /* apply limits */
 	bool allow_degraded;                /* run it also where layers are missing */

@@ -9,6 +9,7 @@ struct box;
 
 struct spawn_start { /* everything borrowed */
 	const char *program, *cwd;
+	const char *view; /* NULL: none */
 	char **argv, **envp;
 	int stdio[3], cwd_fd; /* cwd_fd -1: go by cwd */
 	struct sandbox_limits limits;

@@ -96,7 +96,7 @@ void server_start(struct server *s, const struct spawn_req *q, char *text, const
 		if (q->flags & 1u << i)
 			*to[i] = *fds++;
 	autofree char *own = text_fd >= 0 ? malloc(q->text_len + 1) : NULL;
-	autofree char **strings = calloc((size_t)q->argc + q->envc + 4, sizeof *strings);
+	autofree char **strings = calloc((size_t)q->argc + q->envc + SPAWN_FIXED + 2, sizeof *strings);
 	j = calloc(1, sizeof *j);
 	if (!j || !strings || (text_fd >= 0 && !own))
 		abort(); /* the parent starts another spawner and everything anew */
@@ -110,8 +110,9 @@ void server_start(struct server *s, const struct spawn_req *q, char *text, const
 	}
 	st.program = strings[0];
 	st.cwd = strings[1];
-	st.argv = strings + 2;
-	st.envp = strings + 2 + q->argc + 1;
+	st.view = *strings[2] ? strings[2] : NULL;
+	st.argv = strings + SPAWN_FIXED;
+	st.envp = strings + SPAWN_FIXED + q->argc + 1;
 	st.limits = q->limits;
 	st.enforce = q->flags & SPAWN_ENFORCE;
 	st.allow_degraded = q->flags & SPAWN_DEGRADED;

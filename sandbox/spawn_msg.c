@@ -86,14 +86,14 @@ int spawn_req_check(const struct spawn_req *q, size_t len, unsigned nfds)
 int spawn_text_split(char *text, size_t len, uint32_t argc, uint32_t envc, char **out)
 {
 	char *at = text, *end = text + len;
-	size_t want = 2 + (size_t)argc + envc, k = 0;
+	size_t want = SPAWN_FIXED + (size_t)argc + envc, k = 0;
 	for (size_t i = 0; i < want; i++) {
 		char *nul = at < end ? memchr(at, 0, (size_t)(end - at)) : NULL;
 		if (!nul)
 			return -EBADMSG;
 		out[k++] = at;
 		at = nul + 1;
-		if (i + 1 == 2 + (size_t)argc)
+		if (i + 1 == SPAWN_FIXED + (size_t)argc)
 			out[k++] = NULL;
 	}
 	out[k] = NULL;

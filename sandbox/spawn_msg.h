@@ -11,6 +11,7 @@
 #define SPAWN_TEXT_MAX   (4u << 20) /* bytes of a start's strings together */
 #define SPAWN_INLINE_MAX 16384u     /* up to here they follow the request */
 #define SPAWN_STRINGS    65536u     /* arguments, and variables, of one start at most */
+#define SPAWN_FIXED	 3	    /* strings before them */
 
 enum spawn_op {
 	SPAWN_START = 1,
@@ -51,7 +52,7 @@ struct spawn_req {
 	uint64_t id;
 	struct sandbox_limits limits;
 	uint32_t flags;
-	uint32_t argc, envc, text_len; /* strings: program, cwd, argv..., envp..., each ended by NUL */
+	uint32_t argc, envc, text_len; /* strings: program, cwd, view, argv..., envp..., each ended by NUL */
 	int64_t uid, gid;              /* -1: unchanged */
 };
 
@@ -75,6 +76,6 @@ int spawn_send(int sock, const void *msg, size_t len, const void *text, size_t t
 ssize_t spawn_recv(int sock, void *msg, size_t cap, int fds[static SPAWN_FDS], unsigned *ret_n);
 /* Is what came a request that may be served: op, length, counts and descriptors fit. 0 or -EBADMSG. */
 int spawn_req_check(const struct spawn_req *q, size_t len, unsigned nfds);
-/* Split text into argc + envc + 2 strings; out has room for that many and two NULLs: program, cwd,
- * argv..., NULL, envp..., NULL. -EBADMSG when it is not exactly those. Borrows text. */
+/* Split text into argc + envc + SPAWN_FIXED strings; out has room for that many and two NULLs: program, cwd, view ("":
+ * none), argv..., NULL, envp..., NULL. -EBADMSG when it is not exactly those. Borrows text. */
 int spawn_text_split(char *text, size_t len, uint32_t argc, uint32_t envc, char **out);

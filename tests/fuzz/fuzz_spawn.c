@@ -23,16 +23,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	/* exact sizes, so that a byte too many is seen */
 	char *text = malloc(q.text_len ? q.text_len : 1);
-	char **out = malloc(((size_t)q.argc + q.envc + 4) * sizeof *out);
+	char **out = malloc(((size_t)q.argc + q.envc + SPAWN_FIXED + 2) * sizeof *out);
 	if (!text || !out)
 		abort();
 	memcpy(text, data + sizeof q, q.text_len);
 	if (spawn_text_split(text, q.text_len, q.argc, q.envc, out) == 0) {
 		size_t total = 0;
-		for (size_t i = 0; i < (size_t)q.argc + q.envc + 4; i++)
+		for (size_t i = 0; i < (size_t)q.argc + q.envc + SPAWN_FIXED + 2; i++)
 			if (out[i])
 				total += strlen(out[i]) + 1;
-		if (total != q.text_len || out[2 + q.argc] || out[3 + q.argc + q.envc])
+		if (total != q.text_len || out[SPAWN_FIXED + q.argc] || out[SPAWN_FIXED + 1 + q.argc + q.envc])
 			abort();
 	}
 	free(out);

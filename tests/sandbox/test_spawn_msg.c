@@ -202,20 +202,21 @@ static void requests_are_checked(void **state)
 static void text_is_split_exactly(void **state)
 {
 	(void)state;
-	char text[] = "/bin/sh\0/tmp\0sh\0-c\0A=1", *out[8];
+	char text[] = "/bin/sh\0/tmp\0/m/views/a\0sh\0-c\0A=1", *out[8];
 	assert_int_equal(spawn_text_split(text, sizeof text, 2, 1, out), 0);
 	assert_string_equal(out[0], "/bin/sh");
 	assert_string_equal(out[1], "/tmp");
-	assert_string_equal(out[2], "sh");
-	assert_string_equal(out[3], "-c");
-	assert_null(out[4]);
-	assert_string_equal(out[5], "A=1");
-	assert_null(out[6]);
+	assert_string_equal(out[2], "/m/views/a");
+	assert_string_equal(out[3], "sh");
+	assert_string_equal(out[4], "-c");
+	assert_null(out[5]);
+	assert_string_equal(out[6], "A=1");
+	assert_null(out[7]);
 	assert_int_equal(spawn_text_split(text, sizeof text, 2, 0, out), -EBADMSG);
 	assert_int_equal(spawn_text_split(text, sizeof text, 3, 1, out), -EBADMSG);
 	assert_int_equal(spawn_text_split(text, sizeof text - 1, 2, 1, out), -EBADMSG);
 	assert_int_equal(spawn_text_split(text, 0, 1, 0, out), -EBADMSG);
-	assert_int_equal(spawn_text_split("a\0", 3, 0, 0, out), -EBADMSG);
+	assert_int_equal(spawn_text_split("a\0\0", 4, 0, 0, out), -EBADMSG);
 }
 
 int main(void)
