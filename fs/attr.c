@@ -203,13 +203,6 @@ int access_check(struct tree *t, const struct actor *who, const struct fs_attr *
 	return runtime_authorize(t->rt, &member, action, node ? object_of(t, a) : NULL, a->uid, a->gid, a->mode & 07777, want, e);
 }
 
-/* As the agent knows it: without VIEWS and its name. */
-static const char *path_in_view(const char *path)
-{
-	const char *rest = strchr(path + sizeof VIEWS, '/');
-	return rest ? rest + 1 : "";
-}
-
 void tree_failed(struct tree *t, const struct actor *who, fs_id id, const char *name,
 		 const char *op, const struct err *e)
 {

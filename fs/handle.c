@@ -28,7 +28,12 @@ static const struct handle_ops *const ops_of[] = {
 struct handle *handle_new(struct tree *t, const struct place *p, const struct handle_state *st)
 {
 	struct handle *h = calloc(1, sizeof *h);
-	if (!h || index_add(&t->handles_by_id, &h->by_id, st->id) < 0) {
+	if (!h || view_opened(t, p) < 0) {
+		free(h);
+		return NULL;
+	}
+	if (index_add(&t->handles_by_id, &h->by_id, st->id) < 0) {
+		view_closed(t, p);
 		free(h);
 		return NULL;
 	}
@@ -88,6 +93,7 @@ void handle_close(struct handle *h, uint64_t req, bool again)
 	h->number = 0;
 	h->wake = NULL;
 	index_del(&t->handles_by_id, &h->by_id);
+	view_closed(t, &h->at);
 	*(h->prev ? &h->prev->next : &t->handles) = h->next;
 	if (h->next)
 		h->next->prev = h->prev;
@@ -117,6 +123,8 @@ int tree_open(struct tree *t, const struct actor *who, fs_id id, int flags, stru
 		r = place_attr_short(t, &p, who, &a, e);
 	if (r == 0)
 		r = access_check(t, who, &a, p.row->node, want_of(flags), e);
+	if (r == 0)
+		r = view_may_open(t, &p, e);
 	if (r < 0)
 		return r;
 	struct handle_state st = {.id = id, .who = *who, .flags = flags};

@@ -56,6 +56,7 @@ void tree_free(struct tree *t)
 	index_done(&t->slots_by_id);
 	index_done(&t->handles_by_id);
 	index_done(&t->answers);
+	index_done(&t->viewers);
 	keep_close(t->keep);
 	for (int i = 0; i < RENDER_CACHE; i++)
 		buf_done(&t->cache[i].text);
@@ -209,14 +210,6 @@ int place_of(struct tree *t, fs_id id, struct place *ret, struct err *e)
 		if (!n->keys[i])
 			return err_set(e, ERR_FS_NOT_FOUND, "no such file");
 	return 0;
-}
-
-struct actor place_actor(const struct place *p, const struct actor *who)
-{
-	struct actor a = *who;
-	if (p->row->in_view)
-		a.view = p->serial;
-	return a;
 }
 
 /* A directory that stands for a name says which in its id: when the agent is renamed the old one is

@@ -10,6 +10,7 @@
 #include "lib/parse.h"
 
 #define VIEWS		     "views" /* its directories are what sandboxes have as their /symbi */
+#define VIEW_OPEN_MAX	     256     /* files of one view open at once, by all of its agent's processes */
 #define ROWS_MAX             255
 #define KEYS_MAX             64   /* names that one {key} stands for */
 #define STAT_HOLD_MS         2000 /* a stat waits this long for an answer that is being made */
@@ -166,6 +167,7 @@ struct tree {
 	struct handle *handles;
 	struct index handles_by_id;
 	struct index answers;
+	struct index viewers;
 	struct keep *keep;
 	struct event_sub sub;
 	void (*stale)(void *arg, fs_id id);
@@ -182,8 +184,6 @@ fs_id place_id(const struct place *p);
 int place_of(struct tree *t, fs_id id, struct place *ret, struct err *e);
 /* Of the row's directory or file that has the agent's name. */
 uint32_t place_sub_of(const struct row *r, const struct agent *a);
-/* Whose view r is of; in a view that is who acts, whatever process and uid it comes from. */
-struct actor place_actor(const struct place *p, const struct actor *who);
 /* What a child has in its id from its directory. */
 uint32_t sub_below(const struct place *dir);
 /* Bind the objects of a place; -ESTALE when they are gone. */
@@ -211,6 +211,16 @@ void tree_names_changed(struct tree *t, const struct fs_store *store);
 void tree_all_changed(struct tree *t);
 /* The same as tree_agent_stale for an object of any store; those that no kernel keeps need none. */
 void tree_stored_stale(struct tree *t, const struct fs_store *store, uint32_t serial, enum stale what);
+
+/* ---- views (view.c) ---- */
+/* who as it acts on p: in a view the agent, whatever process and uid that comes from. */
+struct actor place_actor(const struct place *p, const struct actor *who);
+/* A path in a view as the agent knows it, without VIEWS and its name. Borrows path. */
+const char *path_in_view(const char *path);
+/* Each open file of a view counts; those of p's are as many as may be: -EDQUOT. */
+int view_may_open(const struct tree *t, const struct place *p, struct err *e);
+int view_opened(struct tree *t, const struct place *p); /* 0 or -ENOMEM */
+void view_closed(struct tree *t, const struct place *p);
 
 /* ---- attributes (attr.c) ---- */
 int place_attr(struct tree *t, const struct place *p, const struct actor *who, struct fs_attr *ret,

@@ -151,6 +151,8 @@ int agent_render_status(struct runtime *rt, struct agent *a, struct buf *out)
 	if (why[0])
 		buf_printf(out, "waits_for %s\n", why);
 	render_layers(a, out);
+	if (a->tier != TIER_NONE)
+		buf_printf(out, "view %s\n", *rt->mount ? SANDBOX_SYMBI : "none (the tree is not mounted)");
 	render_enforced(rt, out);
 	render_limits_by(rt, out);
 	if (a->error)

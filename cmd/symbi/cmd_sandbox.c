@@ -22,13 +22,14 @@
 static const int passed_on[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGWINCH};
 
 struct boxed {
-	const char *tier_name, *network, *dir, *memory, *cpu, *processes;
+	const char *tier_name, *network, *dir, *memory, *cpu, *processes, *agent;
+	struct where where; /* of the daemon of that agent */
 	bool degraded;
 	char **argv;
 	/* checked */
 	enum sandbox_tier tier;
 	struct sandbox_limits limits;
-	char state[32], cwd[PATH_MAX];
+	char state[32], cwd[PATH_MAX], view[PATH_MAX + 300];
 	int cwd_fd; /* 0: go by cwd */
 	uid_t uid;
 	pid_t spawner;
@@ -51,6 +52,10 @@ static int read_words(const struct command *c, struct boxed *b)
 		return opts_wrong(c, "--tier '%s'; one of None, Tier1, Tier2, Tier3", b->tier_name);
 	if (b->network && strcmp(b->network, "None") != 0)
 		return opts_wrong(c, "--network '%s'; sandboxes of this build have None", b->network);
+	if (b->agent && b->tier == TIER_NONE)
+		return opts_wrong(c, "tier None has the machine's files, and no view");
+	if (b->agent && (!name_ok(b->agent, strlen(b->agent))))
+		return opts_wrong(c, "--view '%s' is no agent's name", b->agent);
 	if (b->network && b->tier == TIER_NONE)
 		return opts_wrong(c, "tier None has the machine's network");
 	if (b->memory && parse_u64(b->memory, 1, 16777216, &n, &e) < 0)
@@ -67,11 +72,29 @@ static int read_words(const struct command *c, struct boxed *b)
 
 /* ---- where it works ---- */
 
+/* In the view of an agent it is that agent, as whom its view belongs to. */
+static int find_view(struct boxed *b, struct err *e)
+{
+	struct stat st;
+	int r = where_find(&b->where, e);
+	if (r < 0)
+		return r;
+	snprintf(b->view, sizeof b->view, "%s/views/%s", b->where.at.mount, b->agent);
+	if (stat(b->view, &st) < 0)
+		return err_sys(e, ERR_AGENT_NOT_FOUND, errno, "the view of '%s', '%s'", b->agent, b->view);
+	if (geteuid() == 0)
+		b->uid = st.st_uid;
+	return 0;
+}
+
 static int make_place(struct boxed *b, struct err *e)
 {
 	struct stat st;
 	snprintf(b->state, sizeof b->state, "/tmp/symbi-run-XXXXXX");
 	b->uid = geteuid() == 0 && b->tier != TIER_NONE ? UID_FIRST + (uid_t)getpid() : (uid_t)-1;
+	int r = b->agent ? find_view(b, e) : 0;
+	if (r < 0)
+		return r;
 	if (b->dir) {
 		if (!realpath(b->dir, b->cwd) || stat(b->cwd, &st) < 0)
 			return err_sys(e, ERR_SYS_IO, errno, "--dir '%s'", b->dir);
@@ -140,6 +163,7 @@ static int start(struct boxed *b, struct err *e)
 		.stdout_fd = STDOUT_FILENO,
 		.stderr_fd = STDERR_FILENO,
 		.uid = b->uid,
+		.view = b->agent ? b->view : NULL,
 		.gid = (gid_t)b->uid,
 		.limits = b->limits,
 		.enforce = true,
@@ -222,6 +246,7 @@ int cmd_sandbox(const struct command *c, int argc, char **argv)
 	const struct opt opts[] = {{"tier", &b.tier_name, NULL},         {"network", &b.network, NULL},
 				   {"dir", &b.dir, NULL},                {"max-memory", &b.memory, NULL},
 				   {"max-cpu", &b.cpu, NULL},            {"max-processes", &b.processes, NULL},
+				   {"view", &b.agent, NULL},             {"mount", &b.where.mount, NULL},
 				   {"allow-degraded", NULL, &b.degraded}, {NULL, NULL, NULL}};
 	int at = opts_read(c, argc, argv, none, 1, OPTS_COMMAND);
 	if (at < 0)

@@ -67,6 +67,17 @@ says "it is suspended" Suspended "cat $A/p/state"
 does "resume" "echo resume > $A/p/ctl"
 does "the command line" "$TEST_BIN/symbi ls agents | grep -q greet"
 says "the socket" 200 "curl -s -o /dev/null -w '%{http_code}' --unix-socket $T/run/symbi.sock http://localhost/fs/version || ls -l $T/run"
+# Each agent has its own part of the mount; that all of them are of one user makes no difference in there.
+if as_user unshare -U true 2>/dev/null; then
+  does "two in Tier1" "for n in v w; do printf 'tier: Tier1\nruntime: sh\ncode: |\n  read -r l; eval \"\$l\"\n' > $A/\$n.yaml; done"
+  says "one sees itself" "name v" "echo 'head -n 1 /symbi/self/status' > $A/v/run; cat $A/v/run"
+  says "and nobody else" "README errors self wait none" \
+    "echo 'cd /symbi; echo * \$(ls -d $M $M/views/w /symbi/views ../views /proc/self/root/symbi/../views 2>/dev/null || echo none)' > $A/v/run; cat $A/v/run"
+  says "it cannot raise its limit" 512 "echo 'echo 9999 > /symbi/self/limits/memory_mb || :' > $A/v/run; cat $A/v/run; cat $A/v/limits/memory_mb"
+  says "its errors are its own" "" "echo 'cat /symbi/errors' > $A/v/run; cat $A/v/run"
+  does "they are removed" "rm $A/v.yaml $A/w.yaml"
+  rm -rf "/tmp/symbiont-native-$OTHER/$OTHER-"[vw].*
+fi
 refused "without allow_other not even root looks into it" ls "$M"
 refused "a third user cannot either" setpriv --reuid 54322 --regid 54322 --clear-groups -- ls "$M"
 does "rm" "rm $A/greet.yaml"

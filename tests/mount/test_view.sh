@@ -128,6 +128,21 @@ for ((i = 0; i < 5; i++)); do
 done
 ok "five starts while the worker was killed"
 
+# ---- one program in the view of an agent ----
+eq "symbi sandbox run --view" "$(cat "$A/a/id")" "$("$TEST_BIN/symbi" sandbox run --view a --mount "$M" cat /symbi/self/id)"
+refused "of nobody" "$TEST_BIN/symbi" sandbox run --view nobody --mount "$M" true
+refused "of what is no name" "$TEST_BIN/symbi" sandbox run --view ../agents/a --mount "$M" true
+like "status says where the view is" '^view /symbi$' "$(cat "$A/a/status")"
+
+# ---- open files have a limit that others do not feel ----
+eq "many open files" "256 EDQUOT" "$(in_a '/usr/bin/python3 -c "
+import os, errno
+n = 0
+try:
+    while True: os.open(\"/symbi/wait/events\", os.O_RDONLY); n += 1
+except OSError as e: print(n, errno.errorcode[e.errno])"')"
+like "errors says which limit that is" RESOURCE_001 "$(in_a 'tail -n 1 /symbi/errors')"
+
 # ---- rename and removal ----
 mv "$A/b.yaml" "$A/c.yaml"
 eq "renamed, it is the same" "name c" "$(ask c 'head -n 1 /symbi/self/status')"

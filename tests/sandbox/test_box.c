@@ -170,7 +170,7 @@ static void it_is_never_root(void **state)
 
 static void the_system_is_no_working_directory(void **state)
 {
-	static const char *const not[] = {"/", "/etc", "/usr/lib", "/proc", "/tmp", "/dev/shm"};
+	static const char *const not[] = {"/", "/etc", "/usr/lib", "/proc", "/tmp", "/dev/shm", "/symbi/self"};
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(not); i++) {
 		struct shell_spec sh;
@@ -181,6 +181,51 @@ static void the_system_is_no_working_directory(void **state)
 		assert_non_null(strstr(h->result.err.msg, "working directory"));
 	}
 	assert_int_equal(spawned_sh(&s, "exit 0")->result.code, 0);
+}
+
+static char *within(const char *dir, const char *name)
+{
+	static char path[160];
+	snprintf(path, sizeof path, "%s/%s", dir, name);
+	return path;
+}
+
+static void has_no_such_view(const char *view)
+{
+	struct shell_spec sh;
+	shell_spec(&s, &sh, "exit 0");
+	sh.spec.view = view;
+	struct heard *h = spawned_run(&s, &sh.spec);
+	assert_int_equal(h->result.end, END_START_FAILED);
+	assert_non_null(strstr(h->result.err.msg, "its view"));
+}
+
+/* Here a directory takes the place of the tree: the spawner knows it by its owner alone. */
+static void what_it_sees_as_symbi_is_its_own(void **state)
+{
+	char view[128], link[128];
+	struct shell_spec sh;
+	(void)state;
+	snprintf(view, sizeof view, "%s/view", s.dir);
+	snprintf(link, sizeof link, "%s/link", s.dir);
+	assert_true(mkdir(view, 0755) == 0 && mkdir(within(view, "sub"), 0777) == 0 && symlink(view, link) == 0);
+	assert_int_equal(chmod(within(view, "sub"), 0777), 0);
+	copy_self(within(view, "program"));
+	if (geteuid() == 0) {
+		has_no_such_view(view); /* another's */
+		assert_int_equal(chown(view, BOXED_UID, BOXED_UID), 0);
+	}
+	has_no_such_view(link);
+	has_no_such_view("/nowhere/views/a");
+	has_no_such_view("/dev/null");
+	assert_int_equal(spawned_sh(&s, "test ! -e /symbi")->result.code, 0);
+	shell_spec(&s, &sh, "test -d /symbi/sub -a / -ef /symbi/.. || exit 1\n"
+			    "test -r /symbi/program || exit 2\n"
+			    "/symbi/program 2>/dev/null && exit 3\n" /* noexec */
+			    "touch /symbi/sub/x 2>/dev/null && exit 4\n" /* Landlock */
+			    "exit 0");
+	sh.spec.view = view;
+	assert_int_equal(spawned_run(&s, &sh.spec)->result.code, 0);
 }
 
 static void a_program_outside_is_named(void **state)
@@ -228,6 +273,7 @@ static int tests(const char *place)
 	const struct CMUnitTest list[] = {
 		cmocka_unit_test(what_a_program_needs_works),
 		cmocka_unit_test(no_attempt_comes_to_anything),
+		cmocka_unit_test(what_it_sees_as_symbi_is_its_own),
 		cmocka_unit_test(without_a_box_the_same_attempts_succeed),
 		cmocka_unit_test(boxes_share_nothing),
 		cmocka_unit_test(temporary_files_have_their_limit),
