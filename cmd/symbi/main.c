@@ -63,6 +63,16 @@ static const struct command commands[] = {
 	 "explain prints every rule that matches, then the decision; exit status 0 when it is Allow or Limit.\n"
 	 "test runs a file of cases: maps with operation, resource and expect, and where it matters type,\n"
 	 "agent, tier, level, address, rule. Exit status 1 when one is not as expected."},
+	{"secrets", cmd_secrets,
+	 "keygen [--out FILE] | encrypt --in FILE --out FILE | decrypt --in FILE [--out FILE] | edit --file FILE | "
+	 "import --in FILE --out FILE [--new-key FILE] | rotate --file FILE --new-key FILE | info --file FILE; "
+	 "[--name NAME] [--key FILE | --passphrase-fd N] [--state DIR]",
+	 "seal files with the master key, open, edit and rotate them; works without the daemon",
+	 "FILE - is standard input or output. The key is the first that there is of --key, --passphrase-fd, the systemd\n"
+	 "credential symbi.master-key, $SYMBIONT_MASTER_KEY_FILE, STATE/master.key, the user's kernel keyring\n"
+	 "(symbi:master), $SYMBIONT_MASTER_KEY; keygen makes STATE/master.key, never over one that is there. The name\n"
+	 "is sealed in: the file's own without .enc unless given; decrypt and edit check it when given. import reads\n"
+	 "what Symbiont encrypted."},
 	{"sandbox", cmd_sandbox,
 	 "run [--tier TIER] [--network None] [--dir DIR] [--max-memory MB] [--max-cpu N] [--max-processes N] "
 	 "[--view AGENT [--mount DIR]] [--allow-degraded] [--] PROGRAM [ARGUMENT]...",
