@@ -60,6 +60,15 @@ function(symbi_program name)
   symbi_link_packages(${name} PRIVATE ${A_PKG})
 endfunction()
 
+# A program that needs nothing of where it runs: linked statically, and so with no sanitizer.
+function(symbi_static_program name)
+  file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/cmd/${name}/*.c)
+  add_executable(${name} ${sources})
+  target_compile_definitions(${name} PRIVATE _GNU_SOURCE)
+  target_compile_options(${name} PRIVATE ${SYMBI_WARNINGS} ${SYMBI_C_WARNINGS} -Os -ffunction-sections)
+  target_link_options(${name} PRIVATE -static -Wl,--gc-sections)
+endfunction()
+
 # One ctest of what stands in tests/: skipped on exit status 77, told where sources and programs are. In a sanitizer build
 # a report of any of its processes fails it.
 # LABEL: mount, crash and slow ones are left out of a quick round (ctest -LE 'mount|crash|slow').
@@ -114,6 +123,7 @@ function(symbi_tests)
       list(PREPEND all symbi_${folder})
     endif()
   endforeach()
+  symbi_add_test(sandbox/drivers_oci COMMAND $<TARGET_FILE:test_drivers> oci LABEL slow TIMEOUT 900)
   symbi_test_folder(arch LABEL arch)
   symbi_test_folder(cmd LAYERS ${all} TIMEOUT 300)
   symbi_test_folder(mount LAYERS ${all} LABEL mount TIMEOUT 600)

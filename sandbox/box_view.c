@@ -25,6 +25,11 @@ static const char *const seen[] = {
 };
 static const char *const devices[] = {"null", "zero", "full", "random", "urandom"};
 
+const char *box_view_seen(size_t i)
+{
+	return i < ARRAY_LEN(seen) ? seen[i] : NULL;
+}
+
 /* ---- pieces; the working directory is the new root ---- */
 
 /* Make the directories that path (relative) needs, the last component included when `all`. */
@@ -118,7 +123,7 @@ static bool make_temporary(void)
 }
 
 /* A working directory in place of the system, or of what the kernel shows, would be no working directory. */
-static bool place_ok(const char *cwd)
+bool box_place_ok(const char *cwd)
 {
 	static const char *const not[] = {"/proc", "/sys", "/dev", "/etc", "/usr", "/bin", "/sbin", "/lib", SANDBOX_SYMBI};
 	if (*cwd != '/' || !cwd[1] || strstr(cwd, "/../") || strstr(cwd, "/./") || strstr(cwd, "//"))
@@ -146,9 +151,7 @@ static int take_workdir(const char *cwd, int dir)
 	return open_tree(fd, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
 }
 
-/* The agent's part of Symbi's tree as one of its own. That a directory is this agent's is in its owner: the name may be
- * another's by now. */
-static int take_symbi(const struct spawn_start *s)
+int box_take_symbi(const struct spawn_start *s)
 {
 	struct stat st;
 	autoclose int fd = open(s->view, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
@@ -205,7 +208,7 @@ static bool own_mounts(void)
 const char *box_view(const struct spawn_start *s, int dir)
 {
 	struct mount_attr closed = {.attr_set = READ_ONLY | MOUNT_ATTR_NOEXEC};
-	if (s->cwd && !place_ok(s->cwd)) {
+	if (s->cwd && !box_place_ok(s->cwd)) {
 		errno = EINVAL;
 		return "its working directory cannot be there";
 	}
@@ -214,7 +217,7 @@ const char *box_view(const struct spawn_start *s, int dir)
 	autoclose int work = s->cwd ? take_workdir(s->cwd, dir) : -1;
 	if (s->cwd && work < 0)
 		return "its working directory";
-	autoclose int symbi = s->view ? take_symbi(s) : -1;
+	autoclose int symbi = s->view ? box_take_symbi(s) : -1;
 	if (s->view && symbi < 0)
 		return "its view of Symbi's tree";
 	/* Anywhere will do: what was there is seen by nobody any more. */

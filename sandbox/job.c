@@ -83,6 +83,7 @@ void jobs_free(struct jobs *t, struct job *j)
 		jobs_drop_pid(t, &j->child);
 	if (j->box.pid)
 		jobs_drop_pid(t, &j->box);
+	free(j->bundle);
 	free(j);
 }
 

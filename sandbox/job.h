@@ -42,6 +42,9 @@ struct job {
 	struct job_pid box;   /* pid 1 of its box */
 	pid_t pid;   /* first process; 0: none yet */
 	struct cgroup *group; /* owned; NULL: a keeper holds it */
+	char *bundle; /* directory of its container, owned; NULL: it is in none */
+	const struct oci_runtime *runtime; /* of its container */
+	bool failed;  /* its container could not be had: result.err says why */
 	struct sandbox_limits limits; /* as enforced */
 	struct sandbox_layers layers; /* that hold it, once it has a pid */
 	uint64_t started_ns, ended_ns;

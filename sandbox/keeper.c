@@ -52,7 +52,7 @@ static _Noreturn void keep(struct keeper_report *r, int fd)
 }
 
 /* Descriptors that the program needs, moved to 3 and up in order, and nothing else stays open. */
-static void keep_fds(struct spawn_start *s, int *fd)
+void keeper_keep_fds(struct spawn_start *s, int *fd)
 {
 	int *want[] = {&s->stdio[0], &s->stdio[1], &s->stdio[2], fd, &s->cwd_fd};
 	for (size_t i = 0; i < ARRAY_LEN(want); i++)
@@ -80,7 +80,7 @@ pid_t keeper_start(const struct spawn_start *s, uint64_t id, int fd, uint32_t ma
 	if (getppid() != spawner)
 		_exit(1);
 	setsid();
-	keep_fds(&mine, &fd);
+	keeper_keep_fds(&mine, &fd);
 	proctree_mark(mark);
 	r.pid = spawn_child(&mine, &r.layers, &r.err);
 	for (int i = 0; i < 3; i++)

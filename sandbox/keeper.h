@@ -19,6 +19,9 @@ struct keeper_report { /* what a keeper writes to its pipe: at most two, each in
 	struct rusage used; /* by all that were waited for */
 };
 
+/* In a process of its own: of all descriptors s's streams and directory stay, and *fd, under other numbers. */
+void keeper_keep_fds(struct spawn_start *s, int *fd);
+
 /* Start a keeper for s. Its pid, or -errno. report is the writing end, kept open by the keeper. mark: see
  * proctree_mark. */
 pid_t keeper_start(const struct spawn_start *s, uint64_t id, int report, uint32_t mark, struct err *e);

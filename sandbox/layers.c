@@ -21,6 +21,7 @@ static const char *const names[LAYERS] = {
 	[LAYER_NO_NEW_PRIVS] = "no_new_privs",
 	[LAYER_NO_CAPS] = "no_caps",
 	[LAYER_OWN_UID] = "own_uid",
+	[LAYER_KERNEL] = "own_kernel",
 };
 
 const char *sandbox_layer_name(enum sandbox_layer l)

@@ -40,6 +40,7 @@ enum sandbox_layer {
 	LAYER_NO_NEW_PRIVS, /* no execve gives it more rights */
 	LAYER_NO_CAPS,      /* no capability, nor the way to one */
 	LAYER_OWN_UID,      /* not the daemon's */
+	LAYER_KERNEL,       /* its system calls are answered in user space or by a kernel of its own */
 	LAYERS,
 };
 #define LAYER_BIT(layer) (1u << (layer))
@@ -198,4 +199,5 @@ int spawn_server_cleanup(const char *state_dir, struct err *e);
 /* Remove a state_dir that only a spawner used: its files, the directory SPAWN_WORK with all that is in it, and
  * itself when nothing else is there. Nothing that worked there may run any more. */
 #define SPAWN_WORK "work"
+#define SPAWN_CONTAINERS "oci" /* below a state directory: a bundle for each container */
 void spawn_server_discard(const char *state_dir);

@@ -109,7 +109,7 @@ static int fail(struct start *st, const char *step)
 }
 
 /* What is done by names of the machine, and so before a box is entered. NULL, or the step that failed. */
-static const char *place(const struct spawn_start *s)
+const char *spawn_place(const struct spawn_start *s)
 {
 	int r = s->group ? cgroup_join(s->group) : 0;
 	if (r < 0) {
@@ -168,7 +168,7 @@ static int run(void *arg)
 static int child(void *arg)
 {
 	struct start *st = arg;
-	const char *step = place(st->s);
+	const char *step = spawn_place(st->s);
 	return step ? fail(st, step) : run(arg);
 }
 
@@ -177,7 +177,7 @@ static int child_for_box(void *arg)
 {
 	_Alignas(16) static char stack[STACK_SIZE];
 	struct start *st = arg;
-	const char *step = place(st->s);
+	const char *step = spawn_place(st->s);
 	if (step)
 		return fail(st, step);
 	if (!box_enter(st->s->box))

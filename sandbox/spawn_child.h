@@ -26,6 +26,10 @@ struct spawn_start { /* everything borrowed */
  * work to be free of them, and what a child's score with the out-of-memory killer will be is read. */
 void spawn_child_init(void);
 
+/* This process into its cgroup, and before others in the eyes of the out-of-memory killer: before a box is entered. Bare
+ * system calls. NULL, or the step that failed with errno. */
+const char *spawn_place(const struct spawn_start *s);
+
 /* Start it. The pid, once the program runs, and in *ret what holds it. When it could not be reached, -errno with the reason in e, and
  * no process is left. The caller is suspended meanwhile, as by vfork. */
 pid_t spawn_child(const struct spawn_start *s, struct sandbox_layers *ret, struct err *e);

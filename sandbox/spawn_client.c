@@ -279,7 +279,10 @@ int sandbox_start(struct spawn_client *c, enum sandbox_tier tier, const struct s
 		  struct err *e)
 {
 	char program[PATH_MAX];
+	const struct sandbox_driver *driver = NULL;
 	int r = sandbox_spec_check(tier, s, program, e);
+	if (r == 0)
+		r = sandbox_driver_find(tier, s->driver, s->allow_degraded, &driver, e);
 	if (r < 0)
 		return r;
 	autobuf struct buf text;
@@ -291,8 +294,8 @@ int sandbox_start(struct spawn_client *c, enum sandbox_tier tier, const struct s
 			      .id = s->id,
 			      .limits = s->limits,
 			      .flags = (s->enforce ? SPAWN_ENFORCE : 0u) |
-				       (tier == TIER_1 ? SPAWN_BOX : 0u) |
 				       (s->allow_degraded ? SPAWN_DEGRADED : 0u),
+			      .driver = sandbox_driver_number(driver),
 			      .uid = s->uid == (uid_t)-1 ? -1 : (int64_t)s->uid,
 			      .gid = s->gid == (gid_t)-1 ? -1 : (int64_t)s->gid};
 	q.argc = add_strings(&text, s->argv);

@@ -4,13 +4,18 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "lib/mem.h"
 #include "sandbox/box.h"
+#include "sandbox/oci.h"
 #include "sandbox/proctree.h"
 #include "sandbox/spawn_server.h"
+#include "sandbox/spec.h"
 
 static bool read_text(const struct spawn_req *q, int fd, char *text)
 {
@@ -50,13 +55,40 @@ static int start_in_box(struct server *s, struct job *j, struct spawn_start *st,
 	return r;
 }
 
-static void launch(struct server *s, struct job *j, struct spawn_start *st, bool boxed)
+/* The shim's pid or -errno; what it says later makes the job one that runs. */
+static int start_in_container(struct server *s, struct job *j, struct spawn_start *st, const struct sandbox_driver *driver,
+			      const struct oci_runtime *rt, struct err *e)
 {
+	char dir[PATH_MAX];
+	struct sandbox_layers l;
+	if (st->uid <= 0 || st->gid <= 0)
+		return err_set(e, ERR_SEC_VIOLATION, "nothing runs as root in a sandbox");
+	int r = driver->available(&l, e);
+	if (r < 0)
+		return r;
+	snprintf(dir, sizeof dir, "%s/" SPAWN_CONTAINERS, s->dir);
+	if (mkdir(dir, 0700) < 0 && errno != EEXIST)
+		return err_sys(e, ERR_SYS_IO, errno, "'%s'", dir);
+	snprintf(dir, sizeof dir, "%s/" SPAWN_CONTAINERS "/%llx", s->dir, (unsigned long long)j->id);
+	j->runtime = rt;
+	j->bundle = strdup(dir);
+	if (!j->bundle)
+		abort();
+	return oci_start(st, rt, &l, dir, j->id, s->reports[1], s->mark, e);
+}
+
+static void launch(struct server *s, struct job *j, struct spawn_start *st, const struct sandbox_driver *driver)
+{
+	const struct oci_runtime *rt = oci_runtime_named(driver->name);
+	bool boxed = driver->tier == TIER_1 && !rt;
 	const struct sandbox_limits none = {0};
 	struct err e = {0};
 	uid_t uid = st->uid >= 0 ? (uid_t)st->uid : geteuid();
 	int disk = st->cwd_fd >= 0 ? st->cwd_fd : open(st->cwd, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	int r = cgroup_get(s->base, st->enforce ? &st->limits : &none, disk, &j->group, &e);
+	struct sandbox_limits most = st->enforce ? st->limits : none;
+	if (rt)
+		most.pids = oci_pids(rt, most.pids, false);
+	int r = cgroup_get(s->base, &most, disk, &j->group, &e);
 	st->group = j->group;
 	st->memory_by_as = !s->caps.memory;
 	if (st->enforce && st->limits.pids && !s->caps.pids && uid != 0)
@@ -65,7 +97,9 @@ static void launch(struct server *s, struct job *j, struct spawn_start *st, bool
 		j->limits = st->limits;
 	if (disk >= 0 && disk != st->cwd_fd)
 		close(disk);
-	if (r == 0 && boxed)
+	if (r == 0 && rt)
+		r = start_in_container(s, j, st, driver, rt, &e);
+	else if (r == 0 && boxed)
 		r = start_in_box(s, j, st, &e);
 	else if (r == 0 && j->group)
 		r = j->pid = spawn_child(st, &j->layers, &e);
@@ -118,7 +152,7 @@ void server_start(struct server *s, const struct spawn_req *q, char *text, const
 	st.allow_degraded = q->flags & SPAWN_DEGRADED;
 	st.uid = q->uid;
 	st.gid = q->gid;
-	launch(s, j, &st, q->flags & SPAWN_BOX);
+	launch(s, j, &st, sandbox_drivers[q->driver]);
 	if (hold >= 0 &&
 	    j->state == JOB_RUNNING) /* behind the fork: a keeper must not have it too */
 		j->hold = fcntl(hold, F_DUPFD_CLOEXEC, 3);

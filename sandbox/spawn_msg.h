@@ -41,8 +41,7 @@ enum spawn_flag { /* the first SPAWN_FDS say which descriptors come along, in th
 	SPAWN_CWD = 1 << 4,
 	SPAWN_HOLD = 1 << 5,
 	SPAWN_ENFORCE = 1 << 6,
-	SPAWN_BOX = 1 << 7, /* tier 1: in a box */
-	SPAWN_DEGRADED = 1 << 8, /* also where a layer is missing */
+	SPAWN_DEGRADED = 1 << 7, /* also where a layer is missing */
 };
 #define SPAWN_FDS 6
 
@@ -52,6 +51,7 @@ struct spawn_req {
 	uint64_t id;
 	struct sandbox_limits limits;
 	uint32_t flags;
+	uint32_t driver; /* number in sandbox_drivers */
 	uint32_t argc, envc, text_len; /* strings: program, cwd, view, argv..., envp..., each ended by NUL */
 	int64_t uid, gid;              /* -1: unchanged */
 };

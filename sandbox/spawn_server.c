@@ -18,6 +18,7 @@
 
 #include "lib/mem.h"
 #include "sandbox/box.h"
+#include "sandbox/oci.h"
 #include "sandbox/proctree.h"
 
 #define BURST         32          /* requests served before ended processes get their turn */
@@ -132,8 +133,13 @@ static void release(struct job *j)
 static void over(struct server *s, struct job *j)
 {
 	release(j);
-	job_judge(j);
+	if (j->failed)
+		j->result.end = END_START_FAILED;
+	else
+		job_judge(j);
 	cgroup_put(take_ptr(j->group));
+	if (j->bundle)
+		oci_discard(j->bundle);
 	j->state = JOB_OVER;
 	server_queue(s, j, NEWS_ENDED);
 }
@@ -142,6 +148,8 @@ void server_never_ran(struct server *s, struct job *j, const struct err *e)
 {
 	release(j);
 	cgroup_put(take_ptr(j->group));
+	if (j->bundle)
+		oci_discard(j->bundle);
 	j->result = (struct sandbox_result){.end = END_START_FAILED, .err = *e};
 	j->state = JOB_OVER;
 	server_queue(s, j, NEWS_ENDED);
@@ -224,6 +232,16 @@ static void send_signal(struct job *j, int sig)
 		kill(j->pid, SIGCONT);
 }
 
+/* Once the runtime has done its part: what it needs and its program may not have. */
+static void limit_container(struct job *j)
+{
+	struct sandbox_limits l = j->limits;
+	if (!j->runtime || !j->group)
+		return;
+	l.pids = oci_pids(j->runtime, l.pids, true);
+	cgroup_limit(j->group, &l, -1, NULL);
+}
+
 static void read_reports(struct server *s)
 {
 	struct keeper_report r;
@@ -236,10 +254,14 @@ static void read_reports(struct server *s)
 		} else if (r.pid > 0) {
 			j->pid = r.pid;
 			j->layers = r.layers;
+			limit_container(j);
 			server_queue(s, j, NEWS_STARTED);
 			send_signal(j, j->early);
 			if (j->killed)
 				job_kill(j);
+		} else if (j->bundle) { /* it ends by itself */
+			j->failed = true;
+			j->result.err = r.err;
 		} else {
 			server_never_ran(s, j, &r.err);
 		}
@@ -264,7 +286,7 @@ static void reap(struct server *s)
 		jobs_drop_pid(&s->jobs, p);
 		if (p == &j->box) /* what was in it is dead; its program is reaped by itself */
 			continue;
-		if (s->keepers)
+		if (s->keepers || j->bundle)
 			read_reports(s); /* what it said before it went */
 		s->strays |= s->keepers && !j->box.pid && j->state == JOB_RUNNING;
 		if (j->state == JOB_ENDING) /* a keeper's: with what it reaped since its report */
@@ -287,7 +309,9 @@ static void serve_running(struct server *s, struct job *j, const struct spawn_re
 		server_queue(s, j, NEWS_MEASURED);
 	if (q->op == SPAWN_LIMITS) {
 		j->limits = q->limits;
-		if (j->group)
+		if (j->runtime)
+			limit_container(j);
+		else if (j->group)
 			cgroup_limit(j->group, &q->limits, -1, NULL);
 	}
 	if (q->op == SPAWN_KILL) {

@@ -6,6 +6,7 @@
 
 struct server {
 	int sock; /* borrowed */
+	const char *dir; /* state directory, where containers are made; borrowed */
 	int epoll, signals, null, reports[2];
 	struct cgroup_base *base;
 	struct sandbox_caps caps;

@@ -18,6 +18,7 @@
 
 #include "lib/crc32c.h"
 #include "lib/mem.h"
+#include "sandbox/oci.h"
 #include "sandbox/proctree.h"
 #include "sandbox/spawn_server.h"
 
@@ -96,6 +97,7 @@ int spawn_server_run(int sock, const char *state_dir, struct err *e)
 	r = server_open(&s, sock, st.group, st.mark, e);
 	if (r < 0)
 		return r;
+	s.dir = st.dir;
 	record(&st, s.base);
 	server_run(&s);
 	server_close(&s);
@@ -147,6 +149,8 @@ int spawn_server_cleanup(const char *state_dir, struct err *e)
 	cgroup_base_each(st.group, sweep_dir, &w);
 	for (int i = 0; i < KILL_ROUNDS && proctree_kill_marked(st.mark); i++)
 		usleep(1000);
+	if (w.r == 0 && snprintf(line, sizeof line, "%s/" SPAWN_CONTAINERS, st.dir) < (int)sizeof line)
+		oci_discard_all(line);
 	autoclose int dir = open(st.dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (dir >= 0 && w.r == 0)
 		unlinkat(dir, "spawn.cgroups", 0);
@@ -176,6 +180,8 @@ void spawn_server_discard(const char *state_dir)
 	snprintf(path, sizeof path, "%s/" SPAWN_WORK, state_dir);
 	nftw(path, open_up, 16, FTW_PHYS | FTW_MOUNT); /* a directory may have been closed to its owner */
 	nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS | FTW_MOUNT);
+	snprintf(path, sizeof path, "%s/" SPAWN_CONTAINERS, state_dir);
+	oci_discard_all(path);
 	snprintf(path, sizeof path, "%s/spawn.lock", state_dir);
 	unlink(path);
 	snprintf(path, sizeof path, "%s/spawn.cgroups", state_dir);

@@ -13,6 +13,7 @@
 
 #include "lib/mem.h"
 #include "sandbox/box.h"
+#include "sandbox/oci.h"
 
 #define SYSTEM_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -53,7 +54,17 @@ static const struct sandbox_driver proc = {
 	.doc = "namespaces, a root of its own, seccomp, Landlock, no network, never root",
 	.available = box_available,
 };
-const struct sandbox_driver *const sandbox_drivers[] = {&native, &proc, NULL};
+const struct sandbox_driver *const sandbox_drivers[] = {&native, &proc, &oci_crun, &oci_runc, &oci_runsc, NULL};
+
+_Static_assert(ARRAY_LEN(sandbox_drivers) == SANDBOX_DRIVERS + 1, "each driver has a number");
+
+uint32_t sandbox_driver_number(const struct sandbox_driver *d)
+{
+	uint32_t n = 0;
+	while (sandbox_drivers[n] != d)
+		n++;
+	return n;
+}
 
 void sandbox_drivers_try(void)
 {

@@ -14,6 +14,11 @@ int sandbox_tier_available(enum sandbox_tier tier, bool degraded, struct err *e)
 int sandbox_driver_find(enum sandbox_tier tier, const char *name, bool degraded,
 			const struct sandbox_driver **ret, struct err *e);
 
+/* Where d stands in sandbox_drivers. */
+uint32_t sandbox_driver_number(const struct sandbox_driver *d);
+/* How many there are. */
+#define SANDBOX_DRIVERS 5u
+
 /* Check all of s; program gets the resolved path of what will be executed. argv[0] is a path,
  * taken from s->cwd when it is relative, or a name that is looked up in the PATH of s->envp; entries of s->allow are absolute paths or names in the
  * system's PATH, and allow the file they lead to under all of its names (so one name of a program that acts

@@ -41,8 +41,16 @@ expect 2 sandbox run --tier Tier9 true
 expect 2 sandbox run --network Full true
 expect 2 sandbox run --tier None --network None true
 expect 2 sandbox run --max-memory none true
-expect 1 sandbox run --tier Tier2 true
+expect 1 sandbox run --tier Tier3 true
 has "$err" SEC_002
+# Tier2 is there or refused by name, never less.
+if [ "$(id -u)" = 0 ] && command -v runsc >/dev/null; then
+  expect 3 sandbox run --tier Tier2 sh -c 'dmesg | head -n 1; exit 3'
+  has "$out" gVisor
+else
+  expect 1 sandbox run --tier Tier2 true
+  has "$err" SEC_002
+fi
 expect 1 sandbox run no-such-program
 has "$err" "no-such-program"
 expect 1 sandbox run --dir "$dir/nowhere" true

@@ -1,0 +1,357 @@
+/* SPDX-License-Identifier: MIT */
+/* oci_bundle.c - a bundle as the OCI runtime specification 1.0 has it: DIR/config.json, DIR/rootfs, and beside them
+ * DIR/told, which symbi-init writes. What the program sees is what it sees in a box (box_view.c). L1. */
+#include <errno.h>
+#include <fcntl.h>
+#include <jansson.h>
+#include <limits.h>
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mount.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "lib/crc32c.h"
+#include "lib/mem.h"
+#include "sandbox/box_i.h"
+#include "sandbox/oci.h"
+
+#define INIT_AT   "run/symbi/init" /* in the container, with what it writes: */
+#define TOLD_AT   "run/symbi/told"
+#define TEMPORARY "mode=1777", "size=64m", "nr_inodes=16384"
+#define NEW_ANY                                                                                                    \
+	(CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET)
+
+void oci_group_name(const char *dir, char ret[static 32])
+{
+	snprintf(ret, 32, "symbi-oci-%08x", crc32c(dir, strlen(dir)));
+}
+
+/* ---- pieces of json: built without looking, one look at the end by the caller ---- */
+
+static json_t *texts(const char *const *list)
+{
+	json_t *a = json_array();
+	for (; *list; list++)
+		json_array_append_new(a, json_string(*list));
+	return a;
+}
+#define TEXTS(...) texts((const char *const[]){__VA_ARGS__, NULL})
+
+static void add_mount(json_t *to, const char *type, const char *source, const char *at, json_t *options)
+{
+	json_array_append_new(to, json_pack("{ss+ ss ss so}", "destination", "/", at, "type", type, "source",
+					    source, "options", options));
+}
+
+/* ---- the root: directories, links and files that are its own; the rest is bound in ---- */
+
+static int make_dirs(int root, const char *path)
+{
+	char copy[PATH_MAX + 2];
+	snprintf(copy, sizeof copy, "%s/", path);
+	for (char *p = copy; (p = strchr(p + 1, '/')); *p = '/') {
+		*p = 0;
+		if (mkdirat(root, copy, 0755) < 0 && errno != EEXIST)
+			return -errno;
+	}
+	return 0;
+}
+
+static int put(int root, const char *path, const char *text)
+{
+	autoclose int fd = openat(root, path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0444);
+	return fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text) ? 0 : -errno;
+}
+
+static int put_below(int root, const char *path)
+{
+	char dir[PATH_MAX];
+	snprintf(dir, sizeof dir, "%s", path);
+	char *slash = strrchr(dir, '/');
+	if (slash)
+		*slash = 0;
+	int r = slash ? make_dirs(root, dir) : 0;
+	return r < 0 ? r : put(root, path, "");
+}
+
+static int show(int root, json_t *mounts, const char *path)
+{
+	char host[PATH_MAX], target[PATH_MAX];
+	struct stat st;
+	snprintf(host, sizeof host, "/%s", path);
+	if (lstat(host, &st) < 0)
+		return errno == ENOENT || errno == ENOTDIR ? 0 : -errno;
+	if (S_ISLNK(st.st_mode)) {
+		ssize_t n = readlink(host, target, sizeof target - 1);
+		target[n > 0 ? n : 0] = 0;
+		return n > 0 && symlinkat(target, root, path) == 0 ? 0 : -errno;
+	}
+	int r = S_ISDIR(st.st_mode) ? make_dirs(root, path) : put_below(root, path);
+	add_mount(mounts, "bind", host, path, TEXTS("rbind", "ro", "nosuid", "nodev", "rprivate"));
+	return r;
+}
+
+static int make_etc(int root, const struct spawn_start *s)
+{
+	char text[PATH_MAX + 128];
+	int r = make_dirs(root, "etc");
+	snprintf(text, sizeof text, "agent:x:%u:%u::%s:/bin/sh\nnobody:x:65534:65534::/:/bin/false\n", (unsigned)s->uid,
+		 (unsigned)s->gid, s->cwd);
+	if (r == 0)
+		r = put(root, "etc/passwd", text);
+	snprintf(text, sizeof text, "agent:x:%u:\nnogroup:x:65534:\n", (unsigned)s->gid);
+	if (r == 0)
+		r = put(root, "etc/group", text);
+	if (r == 0)
+		r = put(root, "etc/hosts", "127.0.0.1 localhost symbi\n");
+	if (r == 0)
+		r = put(root, "etc/nsswitch.conf", "passwd: files\ngroup: files\nhosts: files dns\n");
+	return r < 0 ? r : put(root, "etc/hostname", "symbi\n");
+}
+
+/* The working directory by its path: whoever could put another in its place is the daemon (sandbox_workdir). */
+static int workdir_is(const struct spawn_start *s)
+{
+	struct stat a, b;
+	if (s->cwd_fd < 0)
+		return 0;
+	if (fstat(s->cwd_fd, &a) < 0 || lstat(s->cwd, &b) < 0)
+		return -errno;
+	return a.st_dev == b.st_dev && a.st_ino == b.st_ino ? 0 : -ESTALE;
+}
+
+static int beside_us(const char *name, char ret[static PATH_MAX])
+{
+	ssize_t n = readlink("/proc/self/exe", ret, PATH_MAX - 1);
+	if (n < 0)
+		return -errno;
+	ret[n] = 0;
+	char *slash = strrchr(ret, '/');
+	if ((size_t)snprintf(slash + 1, (size_t)(PATH_MAX - (slash + 1 - ret)), "%s", name) >=
+	    (size_t)(PATH_MAX - (slash + 1 - ret)))
+		return -ENAMETOOLONG;
+	return access(ret, X_OK) < 0 ? -errno : 0;
+}
+
+static void add_kernels(json_t *m, const struct oci_runtime *r)
+{
+	/* gVisor's own /proc shows its own processes only, and takes no options. */
+	add_mount(m, "proc", "proc", "proc",
+		  r->gvisor ? TEXTS("nosuid", "nodev", "noexec")
+			    : TEXTS("nosuid", "nodev", "noexec", "hidepid=invisible", "subset=pid"));
+	add_mount(m, "tmpfs", "dev", "dev", TEXTS("nosuid", "noexec", "mode=755", "size=64k"));
+	if (r->gvisor) {
+		add_mount(m, "tmpfs", "shm", "dev/shm", TEXTS("nosuid", "nodev", "noexec", "mode=1777"));
+		add_mount(m, "tmpfs", "tmp", "tmp", TEXTS("nosuid", "nodev", "mode=1777"));
+		return;
+	}
+	add_mount(m, "tmpfs", "shm", "dev/shm", TEXTS("nosuid", "nodev", "noexec", TEMPORARY));
+	add_mount(m, "tmpfs", "tmp", "tmp", TEXTS("nosuid", "nodev", TEMPORARY));
+}
+
+/* Its view of the tree, mounted at DIR/symbi in the shim's mount namespace, so that the runtime takes what was looked at
+ * here and not what has the name by then. 0 or -errno. */
+static int add_symbi(int root, json_t *m, const struct spawn_start *s, const char *dir)
+{
+	char path[PATH_MAX];
+	if (!s->view)
+		return 0;
+	autoclose int tree = box_take_symbi(s);
+	snprintf(path, sizeof path, "%s" OCI_SYMBI, dir);
+	if (tree < 0 || mkdir(path, 0755) < 0 || move_mount(tree, "", AT_FDCWD, path, MOVE_MOUNT_F_EMPTY_PATH) < 0)
+		return -errno;
+	add_mount(m, "bind", path, SANDBOX_SYMBI + 1, TEXTS("bind", "rw", "nosuid", "nodev", "noexec", "rprivate"));
+	return make_dirs(root, SANDBOX_SYMBI + 1);
+}
+
+/* DIR/rootfs and the mounts over it. NULL with errno. */
+static json_t *make_root(const struct spawn_start *s, const struct oci_runtime *r, const char *dir)
+{
+	char path[PATH_MAX], init[PATH_MAX];
+	const char *seen;
+	json_t *m = json_array();
+	snprintf(path, sizeof path, "%s/rootfs", dir);
+	int at = mkdir(path, 0755) < 0 ? -errno : 0;
+	autoclose int root = at < 0 ? -1 : open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (at == 0 && root < 0)
+		at = -errno;
+	for (size_t i = 0; at == 0 && (seen = box_view_seen(i)); i++)
+		at = show(root, m, seen);
+	static const char *const own[] = {"dev", "tmp", "var", "run", "proc", "run/symbi"};
+	for (size_t i = 0; at == 0 && i < ARRAY_LEN(own); i++)
+		at = make_dirs(root, own[i]);
+	if (at == 0 && symlinkat("/tmp", root, "var/tmp") < 0)
+		at = -errno;
+	if (at == 0)
+		at = make_etc(root, s);
+	if (at == 0)
+		at = workdir_is(s);
+	if (at == 0)
+		at = beside_us("symbi-init", init);
+	if (at == 0 && strncmp(s->cwd, "/tmp/", 5) != 0) /* else it lies in what is mounted there */
+		at = make_dirs(root, s->cwd + 1);
+	if (at == 0)
+		at = add_symbi(root, m, s, dir);
+	if (at == 0)
+		at = put(root, INIT_AT, "");
+	if (at == 0)
+		at = put(root, TOLD_AT, "");
+	add_kernels(m, r);
+	add_mount(m, "bind", s->cwd, s->cwd + 1, TEXTS("bind", "rw", "nosuid", "nodev", "rprivate"));
+	add_mount(m, "bind", init, INIT_AT, TEXTS("bind", "ro", "nosuid", "nodev", "rprivate"));
+	snprintf(path, sizeof path, "%s/told", dir);
+	add_mount(m, "bind", path, TOLD_AT, TEXTS("bind", "rw", "nosuid", "nodev", "noexec", "rprivate"));
+	if (at == 0)
+		return m;
+	json_decref(m);
+	errno = -at;
+	return NULL;
+}
+
+/* ---- process ---- */
+
+static void add_rlimit(json_t *a, const char *type, int which, rlim_t soft, rlim_t hard)
+{
+	struct rlimit now = {RLIM_INFINITY, RLIM_INFINITY};
+	getrlimit((__rlimit_resource_t)which, &now);
+	if (now.rlim_max < hard) /* none is ever widened */
+		hard = now.rlim_max;
+	if (soft > hard)
+		soft = hard;
+	json_array_append_new(a, json_pack("{ss sI sI}", "type", type, "soft", (json_int_t)soft, "hard", (json_int_t)hard));
+}
+
+static json_t *rlimits(const struct spawn_start *s)
+{
+	const struct sandbox_limits *l = &s->limits;
+	json_t *a = json_array();
+	add_rlimit(a, "RLIMIT_CORE", RLIMIT_CORE, 0, 0);
+	add_rlimit(a, "RLIMIT_NOFILE", RLIMIT_NOFILE, 1024, 65536);
+	if (!s->enforce)
+		return a;
+	if (l->cpu_seconds) /* SIGXCPU, and SIGKILL for who ignores it */
+		add_rlimit(a, "RLIMIT_CPU", RLIMIT_CPU, l->cpu_seconds, l->cpu_seconds + 1);
+	if (l->file_bytes)
+		add_rlimit(a, "RLIMIT_FSIZE", RLIMIT_FSIZE, l->file_bytes, l->file_bytes);
+	if (l->memory_bytes && s->memory_by_as)
+		add_rlimit(a, "RLIMIT_AS", RLIMIT_AS, l->memory_bytes, l->memory_bytes);
+	if (s->nproc)
+		add_rlimit(a, "RLIMIT_NPROC", RLIMIT_NPROC, s->nproc, s->nproc);
+	return a;
+}
+
+static json_t *process(const struct spawn_start *s)
+{
+	bool home = false;
+	for (char **p = s->envp; *p; p++)
+		home |= strncmp(*p, "HOME=", 5) == 0;
+	json_t *args = TEXTS("/" INIT_AT, "/" TOLD_AT, home ? "+HOME" : "-HOME", s->program);
+	for (char **p = s->argv; *p; p++)
+		json_array_append_new(args, json_string(*p));
+	return json_pack("{sb s{sI sI si} so so ss s{s[] s[] s[] s[] s[]} sb so}", "terminal", 0, "user", "uid",
+			 (json_int_t)s->uid, "gid", (json_int_t)s->gid, "umask", 077, "args", args, "env",
+			 texts((const char *const *)s->envp), "cwd", s->cwd, "capabilities", "bounding", "effective",
+			 "inheritable", "permitted", "ambient", "noNewPrivileges", 1, "rlimits", rlimits(s));
+}
+
+/* ---- system calls: those of a box (box_filter.c), in the words of OCI ----
+ *
+ * Its comparisons are of 64 bits, the kernel's arguments of 32: so all of them go through a mask. */
+
+static void allow_masked(json_t *rules, const char *call, int arg, uint64_t mask, uint64_t value)
+{
+	json_array_append_new(rules, json_pack("{s[s] ss s[{si sI sI ss}]}", "names", call, "action", "SCMP_ACT_ALLOW",
+					       "args", "index", arg, "value", (json_int_t)mask, "valueTwo",
+					       (json_int_t)value, "op", "SCMP_CMP_MASKED_EQ"));
+}
+
+/* All but TIOCSTI and TIOCLINUX: a number that differs from both in a bit that they share, or, in the bits that they
+ * do not, from each. */
+static void allow_ioctl(json_t *rules)
+{
+	uint64_t differ = TIOCSTI ^ TIOCLINUX;
+	for (unsigned i = 0; i < 32; i++)
+		if (!(differ & 1ull << i))
+			allow_masked(rules, "ioctl", 1, 1ull << i, ~(uint64_t)TIOCSTI & 1ull << i);
+	for (uint64_t v = differ; v; v = (v - 1) & differ)
+		if (v != (TIOCSTI & differ) && v != (TIOCLINUX & differ))
+			allow_masked(rules, "ioctl", 1, differ, v);
+	allow_masked(rules, "ioctl", 1, differ, 0);
+}
+
+static json_t *seccomp(void)
+{
+	static const char *const always[] = {
+#define CALL(name) #name,
+#include "sandbox/syscalls.def"
+		NULL};
+	static const int families[] = {AF_UNIX, AF_INET, AF_INET6};
+	json_t *rules = json_array();
+	json_array_append_new(rules, json_pack("{so ss}", "names", texts(always), "action", "SCMP_ACT_ALLOW"));
+	allow_masked(rules, "clone", 0, NEW_ANY, 0);
+	for (size_t i = 0; i < ARRAY_LEN(families); i++) {
+		allow_masked(rules, "socket", 0, 0xffffffff, (uint64_t)families[i]);
+		allow_masked(rules, "socketpair", 0, 0xffffffff, (uint64_t)families[i]);
+	}
+	allow_masked(rules, "personality", 0, 0xffffffff, 0);
+	allow_masked(rules, "personality", 0, 0xffffffff, 0xffffffff);
+	allow_ioctl(rules);
+	return json_pack("{ss si so}", "defaultAction", "SCMP_ACT_ERRNO", "defaultErrnoRet", ENOSYS, "syscalls", rules);
+}
+
+/* ---- the whole ---- */
+
+static json_t *in_linux(const struct oci_runtime *r, const char *dir)
+{
+	static const char *const kinds[] = {"pid", "mount", "network", "ipc", "uts", "cgroup"};
+	char group[32];
+	json_t *spaces = json_array(), *l;
+	for (size_t i = 0; i < ARRAY_LEN(kinds) - r->gvisor; i++) /* gVisor has no cgroups to be in */
+		json_array_append_new(spaces, json_pack("{ss}", "type", kinds[i]));
+	l = json_pack("{so so so}", "namespaces", spaces, "maskedPaths",
+		      TEXTS("/proc/acpi", "/proc/kcore", "/proc/keys", "/proc/latency_stats", "/proc/timer_list",
+			    "/proc/sched_debug", "/proc/scsi", "/sys/firmware"),
+		      "readonlyPaths", TEXTS("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"));
+	if (!r->gvisor)
+		json_object_set_new(l, "seccomp", seccomp());
+	if (r->own_group) {
+		oci_group_name(dir, group);
+		json_object_set_new(l, "cgroupsPath", json_sprintf("/%s", group));
+		json_object_set_new(l, "resources", json_pack("{s[{sb ss}]}", "devices", "allow", 0, "access", "rwm"));
+	}
+	return l;
+}
+
+static int make_told(const struct spawn_start *s, const char *dir)
+{
+	char path[PATH_MAX];
+	snprintf(path, sizeof path, "%s/told", dir);
+	autoclose int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	return fd < 0 || fchown(fd, (uid_t)s->uid, (gid_t)s->gid) < 0 ? -errno : 0;
+}
+
+int oci_bundle(const struct spawn_start *s, const struct oci_runtime *r, const char *dir, struct err *e)
+{
+	char path[PATH_MAX];
+	if (!box_place_ok(s->cwd))
+		return err_sys(e, ERR_SPAWN_FAILED, EINVAL, "its working directory cannot be '%s'", s->cwd);
+	json_t *mounts = make_told(s, dir) < 0 ? NULL : make_root(s, r, dir);
+	if (!mounts)
+		return err_sys(e, ERR_SPAWN_FAILED, errno, "its container in '%s'", dir);
+	json_t *config = json_pack("{ss so s{ss sb} ss so so}", "ociVersion", "1.0.2", "process", process(s), "root",
+				   "path", "rootfs", "readonly", 1, "hostname", "symbi", "mounts", mounts, "linux",
+				   in_linux(r, dir));
+	snprintf(path, sizeof path, "%s/config.json", dir);
+	int ok = config ? json_dump_file(config, path, JSON_COMPACT) : -1;
+	json_decref(config);
+	if (ok < 0) /* an argument or variable that is no UTF-8, which JSON cannot say, or a full disk */
+		return err_set(e, ERR_SPAWN_FAILED,
+			       "its container's config.json cannot be written: arguments, environment and paths must be "
+			       "UTF-8, and the disk not full");
+	return 0;
+}

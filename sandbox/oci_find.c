@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: MIT */
+/* oci_find.c - which OCI runtimes there are, and whether they can be used here. L1; any thread. */
+#include <errno.h>
+#include <linux/magic.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#include "lib/mem.h"
+#include "sandbox/oci.h"
+
+static const char *const runc_flags[] = {NULL};
+static const char *const crun_flags[] = {"--cgroup-manager=disabled", NULL};
+/* Its cgroup is the job's; no program in it reaches a host's socket or pipe that it was not given. */
+static const char *const runsc_flags[] = {"--ignore-cgroups", "--network=none", "--overlay=false", NULL};
+
+static const struct oci_runtime runtimes[] = {
+	{.name = "crun", .flags = crun_flags},
+	{.name = "runc", .flags = runc_flags, .own_group = true},
+	{.name = "runsc", .flags = runsc_flags, .gvisor = true},
+};
+
+const struct oci_runtime *oci_runtime_named(const char *name)
+{
+	for (size_t i = 0; i < ARRAY_LEN(runtimes); i++)
+		if (strcmp(runtimes[i].name, name) == 0)
+			return &runtimes[i];
+	return NULL;
+}
+
+int oci_command(const struct oci_runtime *r, char ret[static PATH_MAX])
+{
+	static const char *const dirs[] = {"/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"};
+	for (size_t i = 0; i < ARRAY_LEN(dirs); i++) {
+		snprintf(ret, PATH_MAX, "%s/%s", dirs[i], r->name);
+		if (access(ret, X_OK) == 0)
+			return 0;
+	}
+	return -ENOENT;
+}
+
+uint32_t oci_pids(const struct oci_runtime *r, uint32_t pids, bool running)
+{
+	if (!pids)
+		return 0;
+	if (r->gvisor)
+		return 256 + 4 * pids;
+	return pids + (running ? 2 : 64);
+}
+
+static int no_devices_group(const struct oci_runtime *r, struct err *e)
+{
+	struct statfs fs;
+	if (!r->own_group || access("/sys/fs/cgroup/devices", F_OK) == 0)
+		return 0;
+	if (statfs("/sys/fs/cgroup", &fs) == 0 && fs.f_type == CGROUP2_SUPER_MAGIC)
+		return err_set(e, ERR_SEC_TIER,
+			       "%s takes its program out of the cgroup that limits it where there is cgroup v2 alone: install crun",
+			       r->name);
+	return err_set(e, ERR_SEC_TIER, "%s needs the cgroup hierarchy of devices at /sys/fs/cgroup/devices: mount it",
+		       r->name);
+}
+
+static int available(const char *name, uint32_t more, struct sandbox_layers *ret, struct err *e)
+{
+	char path[PATH_MAX];
+	const struct oci_runtime *r = oci_runtime_named(name);
+	if (geteuid() != 0)
+		return err_set(e, ERR_SEC_TIER, "%s is run by root's daemon only: run as root", name);
+	if (oci_command(r, path) < 0)
+		return err_set(e, ERR_SEC_TIER, "there is no %s: install it (Debian: apt-get install %s)", name, name);
+	*ret = (struct sandbox_layers){
+		.active = LAYER_BIT(LAYER_MOUNT) | LAYER_BIT(LAYER_PID) | LAYER_BIT(LAYER_NET) | LAYER_BIT(LAYER_IPC) |
+			  LAYER_BIT(LAYER_UTS) | LAYER_BIT(LAYER_NO_NEW_PRIVS) | LAYER_BIT(LAYER_NO_CAPS) |
+			  LAYER_BIT(LAYER_OWN_UID) | more};
+	return no_devices_group(r, e);
+}
+
+static int crun_available(struct sandbox_layers *ret, struct err *e)
+{
+	return available("crun", LAYER_BIT(LAYER_CGROUP) | LAYER_BIT(LAYER_SECCOMP), ret, e);
+}
+
+static int runc_available(struct sandbox_layers *ret, struct err *e)
+{
+	return available("runc", LAYER_BIT(LAYER_CGROUP) | LAYER_BIT(LAYER_SECCOMP), ret, e);
+}
+
+static int runsc_available(struct sandbox_layers *ret, struct err *e)
+{
+	return available("runsc", LAYER_BIT(LAYER_KERNEL), ret, e);
+}
+
+const struct sandbox_driver oci_crun = {
+	.name = "crun",
+	.tier = TIER_1,
+	.doc = "a container by crun: namespaces, a root of its own, seccomp, no network, never root",
+	.available = crun_available,
+};
+const struct sandbox_driver oci_runc = {
+	.name = "runc",
+	.tier = TIER_1,
+	.doc = "a container by runc: namespaces, a root of its own, seccomp, no network, never root",
+	.available = runc_available,
+};
+const struct sandbox_driver oci_runsc = {
+	.name = "runsc",
+	.tier = TIER_2,
+	.doc = "gVisor: a kernel in user space between the program and the machine's",
+	.available = runsc_available,
+};
