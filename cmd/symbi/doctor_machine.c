@@ -196,7 +196,7 @@ static void check_seccomp(const struct checkup *c, struct finding *f)
 static void check_tiers(const struct checkup *c, struct finding *f)
 {
 	(void)c;
-	char have[300] = "", why[400] = "", layers[SANDBOX_LAYERS_TEXT];
+	char have[900] = "", why[900] = "", layers[SANDBOX_LAYERS_TEXT];
 	for (const struct sandbox_driver *const *d = sandbox_drivers; *d; d++) {
 		struct err e = {0};
 		struct sandbox_layers l = {0};
