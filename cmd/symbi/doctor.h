@@ -12,8 +12,8 @@ enum verdict {
 
 struct finding {
 	enum verdict verdict;
-	char found[300];  /* what is there */
-	char advice[400]; /* what to do; "" when nothing */
+	char found[900];  /* what is there */
+	char advice[900]; /* what to do; "" when nothing */
 };
 
 struct checkup { /* what the checks look at */

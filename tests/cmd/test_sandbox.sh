@@ -43,9 +43,22 @@ expect 2 sandbox run --tier None --network None true
 expect 2 sandbox run --max-memory none true
 expect 1 sandbox run --tier Tier3 true
 has "$err" SEC_002
+expect 1 sandbox run --driver nonsense true
+has "$err" "has no driver 'nonsense'"
+for driver in crun runc; do
+  if [ "$(id -u)" = 0 ] && command -v "$driver" >/dev/null; then
+    symbi sandbox run --driver "$driver" sh -c 'id -u; kill -9 $$'
+    same "$status" 137
+    [ "$out" != 0 ] || die "root in a container of $driver"
+  else
+    expect 1 sandbox run --driver "$driver" true
+    has "$err" "$driver"
+  fi
+done
 # Tier2 is there or refused by name, never less.
 if [ "$(id -u)" = 0 ] && command -v runsc >/dev/null; then
-  expect 3 sandbox run --tier Tier2 sh -c 'dmesg | head -n 1; exit 3'
+  symbi sandbox run --tier Tier2 sh -c 'dmesg | head -n 1; exit 3'
+  same "$status" 3
   has "$out" gVisor
 else
   expect 1 sandbox run --tier Tier2 true
