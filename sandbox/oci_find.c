@@ -95,12 +95,14 @@ static int runsc_available(struct sandbox_layers *ret, struct err *e)
 const struct sandbox_driver oci_crun = {
 	.name = "crun",
 	.tier = TIER_1,
+	.by_name = true, /* no Landlock */
 	.doc = "a container by crun: namespaces, a root of its own, seccomp, no network, never root",
 	.available = crun_available,
 };
 const struct sandbox_driver oci_runc = {
 	.name = "runc",
 	.tier = TIER_1,
+	.by_name = true, /* no Landlock */
 	.doc = "a container by runc: namespaces, a root of its own, seccomp, no network, never root",
 	.available = runc_available,
 };

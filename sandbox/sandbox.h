@@ -82,7 +82,7 @@ struct sandbox_spec {
 	struct sandbox_limits limits;
 	bool enforce;                       /* apply limits */
 	bool allow_degraded;                /* run it also where layers are missing */
-	const char *driver; /* by name; NULL: the best available of the tier */
+	const char *driver; /* by name; NULL: the best available of the tier that needs not be named */
 };
 
 enum sandbox_end { /* why it ended */
@@ -175,6 +175,7 @@ void sandbox_caps_probe(struct sandbox_caps *ret);
 struct sandbox_driver {
 	const char *name;
 	enum sandbox_tier tier;
+	bool by_name; /* never taken unasked: it holds less than the tier's own */
 	const char *doc;
 	/* 0 with what will hold its programs, what is missing included; or -errno with the reason and what to install
 	 * or configure. The first call of a process may take milliseconds (sandbox_drivers_try). */

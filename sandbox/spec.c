@@ -86,7 +86,7 @@ int sandbox_driver_find(enum sandbox_tier tier, const char *name, bool degraded,
 	int r = 0;
 	for (const struct sandbox_driver *const *d = sandbox_drivers; *d; d++) {
 		struct err why = {0};
-		if ((*d)->tier != tier || (name && strcmp((*d)->name, name) != 0))
+		if ((*d)->tier != tier || (name ? strcmp((*d)->name, name) != 0 : (*d)->by_name))
 			continue;
 		if (usable(*d, degraded, &why) == 0) {
 			if (ret)

@@ -22,7 +22,7 @@
 static const int passed_on[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGWINCH};
 
 struct boxed {
-	const char *tier_name, *network, *dir, *memory, *cpu, *processes, *agent;
+	const char *driver, *tier_name, *network, *dir, *memory, *cpu, *processes, *agent;
 	struct where where; /* of the daemon of that agent */
 	bool degraded;
 	char **argv;
@@ -168,6 +168,7 @@ static int start(struct boxed *b, struct err *e)
 		.limits = b->limits,
 		.enforce = true,
 		.allow_degraded = b->degraded,
+		.driver = b->driver,
 	};
 	return sandbox_start(b->client, b->tier, &s, e);
 }
@@ -243,7 +244,7 @@ int cmd_sandbox(const struct command *c, int argc, char **argv)
 	struct boxed b = {0};
 	struct err e = {0};
 	const struct opt none[] = {{NULL, NULL, NULL}};
-	const struct opt opts[] = {{"tier", &b.tier_name, NULL},         {"network", &b.network, NULL},
+	const struct opt opts[] = {{"tier", &b.tier_name, NULL}, {"driver", &b.driver, NULL},         {"network", &b.network, NULL},
 				   {"dir", &b.dir, NULL},                {"max-memory", &b.memory, NULL},
 				   {"max-cpu", &b.cpu, NULL},            {"max-processes", &b.processes, NULL},
 				   {"view", &b.agent, NULL},             {"mount", &b.where.mount, NULL},

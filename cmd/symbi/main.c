@@ -74,12 +74,13 @@ static const struct command commands[] = {
 	 "is sealed in: the file's own without .enc unless given; decrypt and edit check it when given. import reads\n"
 	 "what Symbiont encrypted."},
 	{"sandbox", cmd_sandbox,
-	 "run [--tier TIER] [--network None] [--dir DIR] [--max-memory MB] [--max-cpu N] [--max-processes N] "
+	 "run [--tier TIER] [--driver NAME] [--network None] [--dir DIR] [--max-memory MB] [--max-cpu N] [--max-processes N] "
 	 "[--view AGENT [--mount DIR]] [--allow-degraded] [--] PROGRAM [ARGUMENT]...",
 	 "run one program in a sandbox, as agents run; works without the daemon",
 	 "TIER is Tier1 unless given. Streams and signals are passed on; the environment is PATH, HOME, LANG and\n"
 	 "TERM. It works in a directory of its own, removed afterwards, or in DIR, which it sees as it is. Under\n"
-	 "root it runs as a uid that nobody else has (tier None: as root). --view: what AGENT sees of the tree\n"
+	 "root it runs as a uid that nobody else has (tier None: as root). --driver: one of the tier's by its name\n"
+	 "(Tier1: proc, or crun, runc where they are installed; Tier2: runsc). --view: what AGENT sees of the tree\n"
 	 "that is mounted at DIR is its /symbi, and under root it runs as that agent's uid. --allow-degraded: also\n"
 	 "where the kernel lacks a layer of the tier that it can do without. Exit status: the program's own; 128\n"
 	 "and the signal's number when one ended it; 1 when it did not run."},
