@@ -136,3 +136,18 @@ int tree_readdir(struct tree *t, const struct actor *who, fs_id dir, uint64_t af
 			break;
 	return 0;
 }
+
+const struct fs_store *place_store(const struct place *p)
+{
+	return p->row->node ? p->row->node->store : NULL;
+}
+
+bool place_is_agents(const struct place *p)
+{
+	return p->row->below_agent || place_store(p) == &fs_store_agents;
+}
+
+const struct row *place_docs(const struct tree *t, const struct place *p)
+{
+	return p->row->docs ? &t->rows[p->row->docs] : NULL;
+}

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* names.c - making, removing and renaming names. In agents/ and policies/ a name is an object of the
+/* names.c - making, removing and renaming names. In agents/, policies/ and sandbox/profiles/ a name is an object of the
  * directory's store (store.h), or an editor's scratch file; below an agent, `rm -r` may unlink what is only shown, and the rmdir of the agent's
  * directory deletes it. L3; loop thread only. */
 #include <errno.h>
@@ -203,7 +203,8 @@ void tree_mkdir(struct tree *t, struct fs_req *req, fs_id dir, const char *name)
 		r = err_set(&e, ERR_FS_NOT_SUPPORTED,
 			    "an agent is made by writing its spec: agents/%s.yaml", name);
 	else if (r == 0 && place_docs(t, &d))
-		r = err_set(&e, ERR_FS_NOT_SUPPORTED, "a policy is a file here: policies/%s.yaml", name);
+		r = err_set(&e, ERR_FS_NOT_SUPPORTED, "%s is a file here: %s.yaml",
+			    place_docs(t, &d)->node->store->thing, name);
 	else if (r == 0)
 		r = refuse(&e, "directories cannot be made here");
 	req_fail(req, r, &e);
@@ -296,7 +297,7 @@ static int may_rename(struct tree *t, struct fs_req *req, const struct place *di
 {
 	const struct fs_store *store = place_store(p);
 	if (!place_docs(t, dir) || !store)
-		return refuse(e, "only the documents in agents/ and policies/ can be renamed, each within its directory");
+		return refuse(e, "only documents (agents/ policies/ sandbox/profiles/) can be renamed, each within its directory");
 	if (p->serial && !store->is_name(new_name))
 		return err_set(e, ERR_AGENT_NAME,
 			       "'%s' is not the name of %s (NAME.yaml, .yml, .json, .toml); what is in force "
@@ -323,7 +324,7 @@ void tree_rename(struct tree *t, struct fs_req *req, fs_id dir, const char *name
 	}
 	int r = target(t, req, dir, name, &d, &p, &e);
 	if (r == 0 && dir != new_dir)
-		r = refuse(&e, "only the documents in agents/ and policies/ can be renamed, each within its directory");
+		r = refuse(&e, "only documents (agents/ policies/ sandbox/profiles/) can be renamed, each within its directory");
 	if (r == 0)
 		r = may_rename(t, req, &d, &p, new_name, noreplace, &there, &e);
 	if (r < 0) {

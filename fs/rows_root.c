@@ -3,8 +3,10 @@
 #include <errno.h>
 #include <string.h>
 
+#include "fs/store.h"
 #include "fs/tree_i.h"
 #include "lib/metric.h"
+#include "runtime/profiles.h"
 
 static int readme_read(const struct fs_ctx *c, struct buf *out, struct err *e)
 {
@@ -78,6 +80,18 @@ static int tiers_read(const struct fs_ctx *c, struct buf *out, struct err *e)
 	return runtime_render_tiers(c->rt, out);
 }
 
+static int secure_read(const struct fs_ctx *c, struct buf *out, struct err *e)
+{
+	(void)c, (void)e;
+	return profile_render_builtin("secure", out);
+}
+
+static int standard_read(const struct fs_ctx *c, struct buf *out, struct err *e)
+{
+	(void)c, (void)e;
+	return profile_render_builtin("standard", out);
+}
+
 /* clang-format off */
 const struct fs_node fs_nodes_root[] = {
 	{.path = "README", .mode = 0444, .kind = FS_RENDERED, .action = "tree.read",
@@ -107,6 +121,13 @@ const struct fs_node fs_nodes_root[] = {
 	 .doc = "waits for the agent's next state, gives it, ends"},
 	{.path = "sandbox/tiers", .mode = 0444, .kind = FS_RENDERED, .action = "tree.read",
 	 .read = tiers_read, .doc = "which tiers can be had here, and why the others cannot"},
+	{.path = "sandbox/profiles/secure.yaml", .mode = 0444, .kind = FS_RENDERED, .action = "tree.read",
+	 .read = secure_read, .fixed = true, .doc = "a sandbox profile: tight limits"},
+	{.path = "sandbox/profiles/standard.yaml", .mode = 0444, .kind = FS_RENDERED, .action = "tree.read",
+	 .read = standard_read, .fixed = true, .doc = "the sandbox profile of agents that name none"},
+	{.path = "sandbox/profiles/{spec}", .mode = 0644, .kind = FS_STORE, .action = "profile.change",
+	 .store = &fs_store_profiles,
+	 .doc = "a sandbox profile of your own (.yaml .yml .json .toml), for the starts after it is written"},
 	{.path = VIEWS, .mode = 0700, .kind = FS_DIR,
 	 .doc = "what each agent sees as /symbi in its sandbox"},
 	{.path = VIEWS "/{agent}", .mode = 0500, .kind = FS_DIR,

@@ -79,21 +79,6 @@ void tree_on_stale(struct tree *t, void (*fn)(void *arg, fs_id id), void *arg)
 	t->stale_arg = arg;
 }
 
-const struct fs_store *place_store(const struct place *p)
-{
-	return p->row->node ? p->row->node->store : NULL;
-}
-
-bool place_is_agents(const struct place *p)
-{
-	return p->row->below_agent || place_store(p) == &fs_store_agents;
-}
-
-const struct row *place_docs(const struct tree *t, const struct place *p)
-{
-	return p->row->docs ? &t->rows[p->row->docs] : NULL;
-}
-
 /* Does what a kernel keeps about p depend on what happened? Below a directory that is gone nothing is
  * found, and a new text concerns the spec alone; mode and owner concern every name that is held. */
 static bool is_concerned(const struct tree *t, const struct row *r, enum stale what)
@@ -123,10 +108,12 @@ void tree_names_changed(struct tree *t, const struct fs_store *store)
 	}
 }
 
+static const struct fs_store *const stores[] = {&fs_store_agents, &fs_store_policies, &fs_store_profiles};
+
 void tree_all_changed(struct tree *t)
 {
-	tree_names_changed(t, &fs_store_agents);
-	tree_names_changed(t, &fs_store_policies);
+	for (size_t i = 0; i < ARRAY_LEN(stores); i++)
+		tree_names_changed(t, stores[i]);
 }
 
 void tree_agent_stale(struct tree *t, const struct agent *a, enum stale what)
@@ -155,6 +142,15 @@ static bool is_type(const char *line, size_t len, const char *type)
 	return memmem(line, len, key, (size_t)n) != NULL;
 }
 
+static bool changes_names(const char *line, size_t len, const struct fs_store *store)
+{
+	char type[64];
+	for (const char *how = "deleted\0created\0renamed\0"; *how; how += strlen(how) + 1)
+		if (snprintf(type, sizeof type, "%s%s", store->events, how) && is_type(line, len, type))
+			return true;
+	return false;
+}
+
 /* Everything that happens to agents comes by here, whoever asked for it. */
 static void on_event(struct event_sub *sub, uint64_t seq, const struct agent *about,
 		     const char *line, size_t len)
@@ -162,14 +158,12 @@ static void on_event(struct event_sub *sub, uint64_t seq, const struct agent *ab
 	struct tree *t = container_of(sub, struct tree, sub);
 	t->changes++;
 	(void)seq;
-	if (is_type(line, len, "policy.deleted") || is_type(line, len, "policy.created") ||
-	    is_type(line, len, "policy.renamed"))
-		tree_names_changed(t, &fs_store_policies);
+	for (size_t i = 0; i < ARRAY_LEN(stores); i++)
+		if (changes_names(line, len, stores[i]))
+			tree_names_changed(t, stores[i]);
 	if (!about)
 		return;
 	bool gone = is_type(line, len, "agent.deleted");
-	if (gone || is_type(line, len, "agent.created") || is_type(line, len, "agent.renamed"))
-		tree_names_changed(t, &fs_store_agents);
 	if (gone)
 		tree_agent_stale(t, about, STALE_GONE);
 	else if (is_type(line, len, "agent.updated"))

@@ -194,6 +194,8 @@ static int read_all(struct spec_reader *r, struct value *v)
 			return n;
 	}
 	r->curable = false;
+	if (r->s->profile && r->s->tier == TIER_NONE)
+		return contradiction(r, !r->s->tier_given, "'sandbox_profile' is for a tier that has a sandbox, not for None");
 	int n = check_mode(r);
 	return n < 0 ? n : check_program(r);
 }
@@ -267,6 +269,7 @@ void agent_spec_free(struct agent_spec *s)
 	free(s->topic);
 	free_list(s->capabilities);
 	free_list(s->policies);
+	free(s->profile);
 	free_list(s->argv);
 	free_list(s->env);
 	value_free(s->metadata);

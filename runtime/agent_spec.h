@@ -39,6 +39,7 @@ struct agent_spec {	      /* every pointer owned; freed by agent_spec_free */
 	enum sandbox_tier tier;
 	bool tier_given;
 	bool allow_degraded;
+	char *profile; /* of its sandbox, or NULL: SANDBOX_PROFILE_DEFAULT; only with a tier that has one */
 	bool idle_timeout_given; /* resource_limits.idle_timeout stands in the spec */
 	bool closed;		 /* no key can follow in this text (JSON, {...}) */
 	struct agent_limits limits;

@@ -216,6 +216,16 @@ READER(read_degraded)
 	return n;
 }
 
+READER(read_profile)
+{
+	bool empty = spec_open_empty(r, v);
+	int n = spec_text(r, v, "sandbox_profile", NAME_LEN_MAX, &r->s->profile);
+	if (n < 0 || name_ok(r->s->profile, strlen(r->s->profile)))
+		return n;
+	r->curable = empty;
+	return spec_wrong(r, v->line, "sandbox_profile '%s' is no name of a profile", r->s->profile);
+}
+
 READER(read_priority)
 {
 	int p = 0, n = spec_choice(r, v, "priority", "Low Normal High Critical", &p);
@@ -445,6 +455,7 @@ const struct spec_key spec_keys[] = {
 	{"security_tier", read_tier, NULL},
 	{"tier", read_tier, NULL},
 	{"allow_degraded", read_degraded, NULL},
+	{"sandbox_profile", read_profile, NULL},
 	{"resource_limits", read_limits,
 	 "memory_mb cpu_cores disk_io_mbps network_io_mbps execution_timeout idle_timeout"},
 	{"capabilities", read_capabilities, NULL},

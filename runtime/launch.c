@@ -97,33 +97,34 @@ static int open_streams(struct run *r, int fds[4], struct err *e)
 	return 0;
 }
 
-static struct sandbox_limits limits_of(const struct runtime *rt, const struct agent_limits *l)
+static uint64_t less(uint64_t a, uint64_t b) /* 0: no limit */
 {
-	const struct config *c = rt->config;
-	uint64_t mb = config_u64(c, "native_execution.max_memory_mb");
-	double cores = config_real(c, "native_execution.max_cpu_cores");
-	return (struct sandbox_limits){
-		.memory_bytes = (l->memory_mb < mb ? l->memory_mb : mb) << 20,
-		.cpu_millis = (uint32_t)((l->cpu_cores < cores ? l->cpu_cores : cores) * 1000),
-		.cpu_seconds = (uint32_t)config_u64(c, "native_execution.max_cpu_seconds"),
-		.pids = (uint32_t)config_u64(c, "native_execution.max_processes"),
-		.disk_bytes_per_s = l->disk_io_mbps * 1000000,
-		.net_bytes_per_s = l->network_io_mbps * 1000000 / 8,
-		.file_bytes = config_u64(c, "native_execution.max_output_mb") << 20,
-	};
+	return !b || (a && a < b) ? a : b;
 }
 
-static bool limits_apply(const struct runtime *rt)
+static struct sandbox_limits limits_of(const struct run_bounds *b, const struct agent_limits *l)
 {
-	return config_bool(rt->config, "native_execution.enforce_resource_limits") &&
-	       config_bool(rt->config, "resource.enforcement_enabled");
+	struct sandbox_limits ret = b->limits;
+	ret.memory_bytes = less(l->memory_mb << 20, ret.memory_bytes);
+	ret.cpu_millis = (uint32_t)less((uint64_t)(l->cpu_cores * 1000), ret.cpu_millis);
+	ret.disk_bytes_per_s = less(l->disk_io_mbps * 1000000, ret.disk_bytes_per_s);
+	ret.net_bytes_per_s = l->network_io_mbps * 1000000 / 8;
+	return ret;
+}
+
+static struct run_bounds bounds_of(struct agent *a)
+{
+	struct run_bounds b;
+	run_bounds(a->rt, agent_spec_get(a, NULL), &b, NULL);
+	return b;
 }
 
 void limits_changed(struct agent *a)
 {
 	if (a->live && a->live->running) {
 		struct agent_limits l = agent_limits_of(a);
-		struct sandbox_limits sl = limits_of(a->rt, &l);
+		struct run_bounds b = bounds_of(a);
+		struct sandbox_limits sl = limits_of(&b, &l);
 		for (size_t i = 0; i < a->live->runs_n; i++)
 			if (a->live->runs[i]->active)
 				sandbox_set_limits(a->rt->spawn, run_id(a->live->runs[i]), &sl, NULL);
@@ -191,13 +192,17 @@ static int start(struct run *r, const struct agent_spec *s, const char *cwd, con
 	environment(r, s, cwd, vars, env);
 	memcpy(argv, s->argv, argc * sizeof *argv);
 	if (s->code_arg) {
-		int n = run_code(a, s, code, sizeof code, e);
-		if (n < 0)
-			return n;
+		int wrote = run_code(a, s, code, sizeof code, e);
+		if (wrote < 0)
+			return wrote;
 		argv[s->code_arg] = code;
 	}
 	uid_t uid;
 	gid_t gid;
+	struct run_bounds b;
+	int n = run_bounds(r->rt, s, &b, e);
+	if (n < 0)
+		return n;
 	run_ids(a, s->tier, &uid, &gid);
 	snprintf(view, sizeof view, "%s/views/%s", r->rt->mount, a->name);
 	struct sandbox_spec spec = {
@@ -217,8 +222,9 @@ static int start(struct run *r, const struct agent_spec *s, const char *cwd, con
 		.uid = uid,
 		.gid = gid,
 		.view = s->tier != TIER_NONE && *r->rt->mount ? view : NULL,
-		.limits = limits_of(r->rt, &l),
-		.enforce = limits_apply(r->rt),
+		.limits = limits_of(&b, &l),
+		.enforce = b.apply,
+		.no_temp = b.no_temp,
 		.allow_degraded = s->allow_degraded,
 	};
 	return sandbox_start(r->rt->spawn, s->tier, &spec, e);
@@ -238,6 +244,8 @@ int run_launch(struct run *r, struct err *e)
 	int ret = s ? policies_may_start(rt, r->agent, s, e) : -EINVAL;
 	if (ret == 0)
 		ret = run_cwd(r->agent, s, cwd, sizeof cwd, &fds[3], e);
+	if (ret == 0)
+		ret = run_profile_check(rt, s, cwd, e);
 	if (ret == 0)
 		ret = open_streams(r, fds, e);
 	if (ret == 0)
@@ -259,13 +267,14 @@ int run_launch(struct run *r, struct err *e)
 static void execution_timeout(void *arg)
 {
 	struct run *r = arg;
-	char why[96], t[32];
+	char why[sizeof r->end_why], t[32];
 	struct agent_limits l = agent_limits_of(r->agent);
-	uint64_t most = config_u64(r->rt->config, "native_execution.max_execution_time_seconds") * 1000;
-	bool own = l.execution_timeout_ms && l.execution_timeout_ms <= most;
-	format_duration_ms(own ? l.execution_timeout_ms : most, t);
-	snprintf(why, sizeof why, "%s of %s exceeded",
-		 own ? "execution_timeout" : "native_execution.max_execution_time_seconds", t);
+	struct run_bounds b = bounds_of(r->agent);
+	uint64_t ms = less(l.execution_timeout_ms, b.execution_ms);
+	format_duration_ms(ms, t);
+	bool own = ms == l.execution_timeout_ms;
+	snprintf(why, sizeof why, "%s%s of %s exceeded", own ? "" : b.by,
+		 own ? "execution_timeout" : "max_execution_time_seconds", t);
 	run_end(r, ERR_SCHED_TIMEOUT, why);
 }
 
@@ -274,10 +283,10 @@ void run_arm(struct run *r)
 	timer_clear(&r->rt->timers, &r->timer);
 	if (r->process) /* a persistent agent runs until it is stopped */
 		return;
-	uint64_t ms = agent_limits_of(r->agent).execution_timeout_ms;
-	uint64_t most = config_u64(r->rt->config, "native_execution.max_execution_time_seconds") * 1000;
-	if (!ms || ms > most)
-		ms = most;
+	struct run_bounds b = bounds_of(r->agent);
+	uint64_t ms = less(agent_limits_of(r->agent).execution_timeout_ms, b.execution_ms);
+	if (!ms) /* neither has one */
+		return;
 	uint64_t ran = r->started_ms ? clock_wall_ms() - r->started_ms : 0;
 	timer_set(&r->rt->timers, &r->timer, ran < ms ? ms - ran : 0, execution_timeout, r);
 }
@@ -367,9 +376,10 @@ static void on_started(void *arg, uint64_t id, pid_t pid, const struct sandbox_l
 /* Did it fail with a file of its output as large as it may be? */
 static bool filled_its_output(const struct run *r, const struct sandbox_result *result)
 {
-	uint64_t most = config_u64(r->rt->config, "native_execution.max_output_mb") << 20;
-	return result->end == END_EXITED && result->code != 0 && limits_apply(r->rt) &&
-	       output_largest(r) >= most;
+	if (result->end != END_EXITED || result->code == 0)
+		return false;
+	struct run_bounds b = bounds_of(r->agent);
+	return b.apply && b.limits.file_bytes && output_largest(r) >= b.limits.file_bytes;
 }
 
 static void on_ended(void *arg, uint64_t id, const struct sandbox_result *result)

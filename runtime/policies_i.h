@@ -4,27 +4,18 @@
 
 #include "runtime/policies.h"
 
-struct facts;
-struct kv;
-
 struct policies {
-	struct policy_file **files; /* in order of serial */
-	size_t n, cap;
 	struct policy_set *active; /* NULL: why says what is wrong */
 	struct policy_set *next;   /* compiled for the record that is being written */
 	struct err why;
-	bool dirty; /* a file of them is */
 	uint64_t loaded_ms, loads, refused;
 	uint64_t asked, denied, audited;
 };
 
 /* ---- policy_files.c ---- */
-void policies_apply(struct runtime *rt, const struct facts *f);
 /* Behind the replay: the set of all files. A failure leaves no set, and says so. */
 void policies_compile(struct runtime *rt);
 void policies_close(struct runtime *rt);
-int policies_save(struct runtime *rt, struct err *e);
-int policies_load(struct runtime *rt, struct err *e);
 
 /* ---- policy_ask.c ---- */
 /* May who do action ("agent.create") to the object of that name (may be NULL)? writes: it is more than reading.

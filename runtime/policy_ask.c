@@ -24,6 +24,7 @@ static const struct act {
 	{"agent.run", POLICY_AGENT, POLICY_EXECUTE, POLICY_EXECUTE, "", "agents"},
 	{"agent.read", POLICY_AGENT, POLICY_READ, POLICY_READ, "", "agents"},
 	{"policy.change", POLICY_CUSTOM, POLICY_WRITE, POLICY_READ, "policies/", "policies"},
+	{"profile.change", POLICY_CUSTOM, POLICY_WRITE, POLICY_READ, "sandbox/profiles/", "sandbox/profiles"},
 	{"daemon.control", POLICY_CUSTOM, POLICY_EXECUTE, POLICY_EXECUTE, "", "daemon"},
 	{"config.read", POLICY_CUSTOM, POLICY_READ, POLICY_READ, "", "config"},
 	{"events.read", POLICY_CUSTOM, POLICY_READ, POLICY_READ, "", "events"},
@@ -188,7 +189,8 @@ int policies_render_effective(struct runtime *rt, struct buf *out)
 int policies_render_stats(struct runtime *rt, struct buf *out)
 {
 	const struct policies *p = &rt->policies;
-	buf_printf(out, "version %s\nfiles %zu\nrules %zu\n", p->active ? policy_set_version(p->active) : "none", p->n,
+	buf_printf(out, "version %s\nfiles %zu\nrules %zu\n", p->active ? policy_set_version(p->active) : "none",
+		   rt->documents[DOCUMENT_POLICY].n,
 		   p->active ? policy_set_rules(p->active) : 0);
 	return buf_printf(out, "loads %llu\nloads_refused %llu\nloaded_ms %llu\ndecisions %llu\ndenied %llu\naudited %llu\n",
 			  (unsigned long long)p->loads, (unsigned long long)p->refused,

@@ -83,6 +83,10 @@ static const struct type {
 	[REC_POLICY_DELETE] = {"policy.deleted", {&serial}, false, true},
 	[REC_POLICY_RENAME] = {"policy.renamed", {&serial, &file}, false, false},
 	[REC_POLICY_CHOWN] = {"policy.owner", {&serial, &uid, &gid, &mode}, false, false},
+	[REC_PROFILE_PUT] = {"profile.updated", {&serial, &uid, &gid, &mode, &fresh, &text}, false, false},
+	[REC_PROFILE_DELETE] = {"profile.deleted", {&serial}, false, true},
+	[REC_PROFILE_RENAME] = {"profile.renamed", {&serial, &file}, false, false},
+	[REC_PROFILE_CHOWN] = {"profile.owner", {&serial, &uid, &gid, &mode}, false, false},
 	[REC_DECISION] = {"policy.decision",
 			  {&serial, &action, &resource_type, &operation, &resource, &effect, &rule, &file, &line,
 			   &policy_version},
@@ -92,10 +96,7 @@ static const struct type {
 
 /* ---- apply ---- */
 
-static bool is_about_policies(enum record_type type)
-{
-	return type >= REC_POLICY_PUT && type <= REC_POLICY_CHOWN;
-}
+static const char *const document_words[DOCUMENT_KINDS] = {"policy", "profile"};
 
 /* As the feed has it: `uid` is there who acted, as in every line of it. */
 static const struct field *shown_as(const struct field *f)
@@ -116,8 +117,9 @@ static void emit(struct runtime *rt, const struct facts *f, struct agent *a, uid
 		if (t->fields[i] != &text && t->fields[i] != &serial)
 			shown[n++] = shown_as(t->fields[i]);
 	buf_printf(&more, ",\"uid\":%u", actor);
-	if (is_about_policies(f->type)) {
-		buf_adds(&more, ",\"policy\":");
+	enum document_kind k = documents_of_record(f->type);
+	if (k != DOCUMENT_KINDS) {
+		buf_printf(&more, ",\"%s\":", document_words[k]);
 		buf_json_string(&more, f->object, strlen(f->object));
 	}
 	fields_json(shown, f, &more);
@@ -126,8 +128,8 @@ static void emit(struct runtime *rt, const struct facts *f, struct agent *a, uid
 	snprintf(type, sizeof type, "%s", t->event);
 	if (f->type == REC_PUT && f->fresh) {
 		snprintf(type, sizeof type, "agent.created");
-	} else if (f->type == REC_POLICY_PUT && f->fresh) {
-		snprintf(type, sizeof type, "policy.created");
+	} else if (k != DOCUMENT_KINDS && strstr(type, ".updated") && f->fresh) {
+		snprintf(type, sizeof type, "%s.created", document_words[k]);
 	} else if (f->type == REC_STATE) {
 		snprintf(type, sizeof type, "agent.%s", agent_state_name((enum agent_state)f->state));
 		for (char *p = type + 6; *p; p++)
@@ -138,8 +140,9 @@ static void emit(struct runtime *rt, const struct facts *f, struct agent *a, uid
 
 static void apply(struct runtime *rt, struct facts *f, uid_t actor)
 {
-	if (is_about_policies(f->type)) {
-		policies_apply(rt, f);
+	enum document_kind k = documents_of_record(f->type);
+	if (k != DOCUMENT_KINDS) {
+		documents_apply(rt, k, f);
 		emit(rt, f, NULL, actor);
 		return;
 	}
@@ -162,6 +165,10 @@ static void apply(struct runtime *rt, struct facts *f, uid_t actor)
 	case REC_POLICY_DELETE:
 	case REC_POLICY_RENAME:
 	case REC_POLICY_CHOWN:
+	case REC_PROFILE_PUT:
+	case REC_PROFILE_DELETE:
+	case REC_PROFILE_RENAME:
+	case REC_PROFILE_CHOWN:
 	case REC_TYPE_COUNT:
 		break;
 	case REC_DELETE:

@@ -25,10 +25,12 @@ static void say(struct run *r, enum err_code code, int eno, char **msg, const ch
 static void say_why(struct run *r, const struct sandbox_result *res, char **msg)
 {
 	unsigned n = r->number;
-	char limit[120] = "";
+	char limit[160] = "";
+	struct run_bounds b;
+	run_bounds(r->rt, r->agent ? agent_spec_get(r->agent, NULL) : NULL, &b, NULL);
 	if (res->pids_refused)
-		snprintf(limit, sizeof limit, " after native_execution.max_processes refused it %llu "
-			 "processes", (unsigned long long)res->pids_refused);
+		snprintf(limit, sizeof limit, " after %s%s refused it %llu processes", b.by, b.pids_key,
+			 (unsigned long long)res->pids_refused);
 	else if (res->oom_kills)
 		snprintf(limit, sizeof limit, " after memory_mb ended %llu of its processes",
 			 (unsigned long long)res->oom_kills);
@@ -49,15 +51,19 @@ static void say_why(struct run *r, const struct sandbox_result *res, char **msg)
 		    sigabbrev_np(res->code) ? sigabbrev_np(res->code) : "?", limit);
 		break;
 	case END_MEMORY:
-		say(r, ERR_RESOURCE_SHORT, 0, msg, "run %u: out of memory (memory_mb is %llu)", n,
-		    (unsigned long long)r->held.memory_mb);
+		if (b.limits.memory_bytes && b.limits.memory_bytes >> 20 < r->held.memory_mb)
+			say(r, ERR_RESOURCE_SHORT, 0, msg, "run %u: out of memory (%smax_memory_mb is %llu)", n, b.by,
+			    (unsigned long long)b.limits.memory_bytes >> 20);
+		else
+			say(r, ERR_RESOURCE_SHORT, 0, msg, "run %u: out of memory (memory_mb is %llu)", n,
+			    (unsigned long long)r->held.memory_mb);
 		break;
 	case END_FILE_SIZE:
 		say(r, ERR_RESOURCE_TOO_BIG, 0, msg,
-		    "run %u: wrote more than native_execution.max_output_mb", n);
+		    "run %u: wrote more than %s%s", n, b.by, b.file_key);
 		break;
 	case END_CPU_TIME:
-		say(r, ERR_SCHED_TIMEOUT, 0, msg, "run %u: native_execution.max_cpu_seconds exceeded", n);
+		say(r, ERR_SCHED_TIMEOUT, 0, msg, "run %u: %smax_cpu_seconds exceeded", n, b.by);
 		break;
 	case END_START_FAILED:
 		say(r, res->err.code, res->err.eno, msg, "run %u: %s", n, res->err.msg);

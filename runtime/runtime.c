@@ -88,7 +88,7 @@ int runtime_open(struct runtime **ret, const struct runtime_opts *o, struct err 
 	policies_compile(rt);
 	rt->replaying = false;
 	struct agent *dirty = rt->dirty;
-	if (rt->policies.dirty)
+	if (documents_dirty(rt))
 		store_changed(rt);
 	if (dirty)
 		store_dirty(dirty); /* arms the timer for what the replay changed */
@@ -137,6 +137,7 @@ void runtime_close(struct runtime *rt)
 	events_close(rt);
 	agents_close(rt);
 	policies_close(rt);
+	documents_close(rt);
 	triggers_close(rt);
 	errors_close(rt);
 	journal_close(rt->journal);
@@ -190,7 +191,7 @@ int runtime_render_status(struct runtime *rt, struct buf *out)
 	buf_printf(out, "journal_seq %llu\nstore_seq %llu\n",
 		   (unsigned long long)journal_last_seq(rt->journal),
 		   (unsigned long long)kv_seq(rt->kv));
-	buf_printf(out, "policies %zu\npolicy_version %s\n", rt->policies.n,
+	buf_printf(out, "policies %zu\npolicy_version %s\n", rt->documents[DOCUMENT_POLICY].n,
 		   rt->policies.active ? policy_set_version(rt->policies.active) : "none");
 	render_enforced(rt, out);
 	buf_printf(out, "cgroups %s\nkill %s\nfreeze %s\n",

@@ -8,6 +8,7 @@
 #include "lib/kv.h"
 #include "lib/map.h"
 #include "lib/mem.h"
+#include "runtime/documents_i.h"
 #include "runtime/policies_i.h"
 #include "runtime/quota.h"
 #include "runtime/runtime.h"
@@ -46,6 +47,10 @@ enum record_type {
 	REC_POLICY_RENAME,
 	REC_POLICY_CHOWN,
 	REC_DECISION,
+	REC_PROFILE_PUT,
+	REC_PROFILE_DELETE,
+	REC_PROFILE_RENAME,
+	REC_PROFILE_CHOWN,
 	REC_TYPE_COUNT,
 };
 
@@ -89,7 +94,7 @@ struct run {
 	int eno;
 	char *message;
 	enum err_code end_code;
-	char end_why[96];
+	char end_why[160];
 	struct run_waiter *waiters;
 	struct rt_timer timer; /* initialization, execution or termination timeout */
 	uint64_t time_left_ms; /* of the timer, while frozen */
@@ -180,6 +185,7 @@ struct runtime {
 	unsigned tasks, processes; /* running */
 	bool filling, resyncing;
 	struct rt_timer check_timer; /* health: measures what runs */
+	struct documents documents[DOCUMENT_KINDS];
 	struct policies policies;
 	/* writing */
 	enum journal_class transitions;
@@ -304,6 +310,21 @@ static inline uint64_t run_id(const struct run *r)
 {
 	return (uint64_t)r->serial << 32 | r->number;
 }
+
+/* ---- profiles.c ---- */
+struct run_bounds { /* what the limits of an agent cannot exceed, and what it has no limit for itself */
+	struct sandbox_limits limits;
+	uint64_t execution_ms;
+	bool no_temp, apply; /* apply: enforce limits at all */
+	char by[64]; /* what says so, for sentences: "native_execution.", "profile secure: " */
+	const char *pids_key, *file_key; /* how it calls them; static */
+};
+/* Of s's profile, or native_execution's for tier None. Where the profile is gone, or s is NULL, those of `secure`, and
+ * -errno SEC_001. */
+int run_bounds(struct runtime *rt, const struct agent_spec *s, struct run_bounds *ret, struct err *e);
+/* May a run of s start in cwd, by the profile that it names? 0, or -errno SEC_001 or SEC_002: nothing of it is ignored,
+ * but what the machine cannot enforce where s allows degraded sandboxes. */
+int run_profile_check(struct runtime *rt, const struct agent_spec *s, const char *cwd, struct err *e);
 
 /* ---- launch_dir.c ---- */
 /* Whom a program of a runs as; (uid_t)-1: the daemon's own. */

@@ -140,7 +140,7 @@ static int put_dirty(struct runtime *rt, struct err *e)
 	if (r == 0)
 		r = reqs_save(rt, e);
 	if (r == 0)
-		r = policies_save(rt, e);
+		r = documents_save(rt, e);
 	while (r == 0 && rt->dead) {
 		struct dead_key *d = rt->dead;
 		r = kv_del(rt->kv, d->key, e);
@@ -197,7 +197,7 @@ static void commit(struct runtime *rt)
 {
 	struct err e = {0};
 	struct facts f = {.type = REC_STORE, .object = ""};
-	if (rt->store_busy || (!rt->dirty && !rt->dead && !rt->policies.dirty))
+	if (rt->store_busy || (!rt->dirty && !rt->dead && !documents_dirty(rt)))
 		return;
 	int r = put_dirty(rt, &e);
 	if (r == 0) {
@@ -388,7 +388,7 @@ int store_open(struct runtime *rt, struct err *e)
 	if (r == 0)
 		r = kv_each(rt->kv, "r/", load_run, rt, e);
 	if (r == 0)
-		r = policies_load(rt, e);
+		r = documents_load(rt, e);
 	if (r == -EUCLEAN)
 		return err_set(e, ERR_STORE_IO,
 			       "the state in '%s' cannot be read; move that directory aside: it is made "

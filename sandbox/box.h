@@ -26,6 +26,9 @@ int box_make(const struct spawn_start *s, struct box *ret, struct err *e);
  * do. */
 int box_available(struct sandbox_layers *ret, struct err *e);
 
+/* Does every box show something at path (absolute, without '.' and '..'), above or below it? Its name then. */
+bool box_shows(const char *path, char ret[static 64]);
+
 /* ---- between clone and exec, in the spawner's memory: no allocation, bare system calls ---- */
 
 /* Enter the namespaces of a box; below it the next clone is in its pid namespace. false with errno. */

@@ -16,7 +16,7 @@
 #include "sandbox/box_i.h"
 
 #define READ_ONLY (MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV)
-#define TEMPORARY "mode=1777,size=64m,nr_inodes=16384"
+#define TEMPORARY (64u << 20) /* bytes, where no profile says more or less */
 
 /* Seen as they are, where they are. None may hold what is secret from some users of the machine. */
 static const char *const seen[] = {
@@ -96,7 +96,15 @@ static bool make_etc(const struct spawn_start *s)
 	       put("etc/hostname", "symbi\n");
 }
 
-static bool make_dev(void)
+static bool mount_temporary(const struct spawn_start *s, const char *path, unsigned long flags)
+{
+	char options[80];
+	snprintf(options, sizeof options, "mode=1777,size=%llu,nr_inodes=16384",
+		 (unsigned long long)(s->limits.temp_bytes ? s->limits.temp_bytes : TEMPORARY));
+	return mount("tmp", path, "tmpfs", MS_NOSUID | MS_NODEV | flags, options) == 0;
+}
+
+static bool make_dev(const struct spawn_start *s)
 {
 	char host[32];
 	if (mkdir("dev", 0755) < 0)
@@ -112,14 +120,32 @@ static bool make_dev(void)
 	       symlink("/proc/self/fd/0", "dev/stdin") == 0 &&
 	       symlink("/proc/self/fd/1", "dev/stdout") == 0 &&
 	       symlink("/proc/self/fd/2", "dev/stderr") == 0 && mkdir("dev/shm", 0755) == 0 &&
-	       mount("shm", "dev/shm", "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, TEMPORARY) == 0;
+	       mount_temporary(s, "dev/shm", MS_NOEXEC);
 }
 
-static bool make_temporary(void)
+static bool make_temporary(const struct spawn_start *s)
 {
 	return mkdir("tmp", 0755) == 0 && mkdir("var", 0755) == 0 && mkdir("run", 0755) == 0 &&
 	       symlink("/tmp", "var/tmp") == 0 &&
-	       mount("tmp", "tmp", "tmpfs", MS_NOSUID | MS_NODEV, TEMPORARY) == 0;
+	       mount_temporary(s, "tmp", 0);
+}
+
+bool box_shows(const char *path, char ret[static 64])
+{
+	static const char *const made[] = {"dev", "proc", "tmp", "var", "run", "etc/passwd", "etc/group", "etc/hosts",
+					   "etc/hostname", "etc/nsswitch.conf"};
+	const char *p = path + 1;
+	for (size_t i = 0; i < ARRAY_LEN(seen) + ARRAY_LEN(made); i++) {
+		const char *name = i < ARRAY_LEN(seen) ? seen[i] : made[i - ARRAY_LEN(seen)];
+		size_t n = 0;
+		while (p[n] && p[n] == name[n])
+			n++;
+		if (!*p || (p[n] ? !name[n] && p[n] == '/' : !name[n] || name[n] == '/')) {
+			snprintf(ret, 64, "/%s", name);
+			return true;
+		}
+	}
+	return false;
 }
 
 /* A working directory in place of the system, or of what the kernel shows, would be no working directory. */
@@ -229,9 +255,9 @@ const char *box_view(const struct spawn_start *s, int dir)
 			return seen[i];
 	if (!make_etc(s))
 		return "its /etc";
-	if (!make_dev())
+	if (!make_dev(s))
 		return "its /dev";
-	if (!make_temporary())
+	if (!make_temporary(s))
 		return "its /tmp";
 	if (mkdir("proc", 0555) < 0 || mount("proc", "proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC,
 					     "hidepid=invisible,subset=pid") < 0)
@@ -240,6 +266,10 @@ const char *box_view(const struct spawn_start *s, int dir)
 		return "its working directory";
 	if (symbi >= 0 && !attach_symbi(symbi))
 		return "its " SANDBOX_SYMBI;
+	struct mount_attr unwritten = {.attr_set = MOUNT_ATTR_RDONLY}; /* only now: the directory may lie in /tmp */
+	if (s->no_temp && (mount_setattr(AT_FDCWD, "tmp", 0, &unwritten, sizeof unwritten) < 0 ||
+			   mount_setattr(AT_FDCWD, "dev/shm", 0, &unwritten, sizeof unwritten) < 0))
+		return "its /tmp cannot be closed";
 	if (syscall(SYS_pivot_root, ".", ".") < 0 || umount2(".", MNT_DETACH) < 0 || chdir("/") < 0)
 		return "its root cannot be changed";
 	if (mount_setattr(AT_FDCWD, "/", 0, &closed, sizeof closed) < 0)

@@ -22,7 +22,7 @@
 
 #define INIT_AT   "run/symbi/init" /* in the container, with what it writes: */
 #define TOLD_AT   "run/symbi/told"
-#define TEMPORARY "mode=1777", "size=64m", "nr_inodes=16384"
+#define TEMPORARY (64u << 20) /* bytes, where no profile says more or less */
 #define NEW_ANY                                                                                                    \
 	(CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET)
 
@@ -138,20 +138,28 @@ static int beside_us(const char *name, char ret[static PATH_MAX])
 	return access(ret, X_OK) < 0 ? -errno : 0;
 }
 
-static void add_kernels(json_t *m, const struct oci_runtime *r)
+/* gVisor's has no size: what is in it counts as the program's memory. */
+static void add_temporary(json_t *m, const struct spawn_start *s, const struct oci_runtime *r, const char *name,
+			  const char *path, const char *exec)
+{
+	char size[32];
+	const char *written = s->no_temp ? "ro" : "rw";
+	snprintf(size, sizeof size, "size=%llu",
+		 (unsigned long long)(s->limits.temp_bytes ? s->limits.temp_bytes : TEMPORARY));
+	add_mount(m, "tmpfs", name, path,
+		  r->gvisor ? TEXTS("nosuid", "nodev", exec, written, "mode=1777")
+			    : TEXTS("nosuid", "nodev", exec, written, "mode=1777", size, "nr_inodes=16384"));
+}
+
+static void add_kernels(json_t *m, const struct spawn_start *s, const struct oci_runtime *r)
 {
 	/* gVisor's own /proc shows its own processes only, and takes no options. */
 	add_mount(m, "proc", "proc", "proc",
 		  r->gvisor ? TEXTS("nosuid", "nodev", "noexec")
 			    : TEXTS("nosuid", "nodev", "noexec", "hidepid=invisible", "subset=pid"));
 	add_mount(m, "tmpfs", "dev", "dev", TEXTS("nosuid", "noexec", "mode=755", "size=64k"));
-	if (r->gvisor) {
-		add_mount(m, "tmpfs", "shm", "dev/shm", TEXTS("nosuid", "nodev", "noexec", "mode=1777"));
-		add_mount(m, "tmpfs", "tmp", "tmp", TEXTS("nosuid", "nodev", "mode=1777"));
-		return;
-	}
-	add_mount(m, "tmpfs", "shm", "dev/shm", TEXTS("nosuid", "nodev", "noexec", TEMPORARY));
-	add_mount(m, "tmpfs", "tmp", "tmp", TEXTS("nosuid", "nodev", TEMPORARY));
+	add_temporary(m, s, r, "shm", "dev/shm", "noexec");
+	add_temporary(m, s, r, "tmp", "tmp", "exec");
 }
 
 /* Its view of the tree, mounted at DIR/symbi in the shim's mount namespace, so that the runtime takes what was looked at
@@ -185,6 +193,8 @@ static json_t *make_root(const struct spawn_start *s, const struct oci_runtime *
 	static const char *const own[] = {"dev", "tmp", "var", "run", "proc", "run/symbi"};
 	for (size_t i = 0; at == 0 && i < ARRAY_LEN(own); i++)
 		at = make_dirs(root, own[i]);
+	if (at == 0 && fchmodat(root, "tmp", 01777, 0) < 0) /* runc gives what it mounts there the mode of what is below */
+		at = -errno;
 	if (at == 0 && symlinkat("/tmp", root, "var/tmp") < 0)
 		at = -errno;
 	if (at == 0)
@@ -201,7 +211,7 @@ static json_t *make_root(const struct spawn_start *s, const struct oci_runtime *
 		at = put(root, INIT_AT, "");
 	if (at == 0)
 		at = put(root, TOLD_AT, "");
-	add_kernels(m, r);
+	add_kernels(m, s, r);
 	add_mount(m, "bind", s->cwd, s->cwd + 1, TEXTS("bind", "rw", "nosuid", "nodev", "rprivate"));
 	add_mount(m, "bind", init, INIT_AT, TEXTS("bind", "ro", "nosuid", "nodev", "rprivate"));
 	snprintf(path, sizeof path, "%s/told", dir);

@@ -24,6 +24,8 @@ struct sandbox_limits { /* 0: no limit */
 	uint32_t pids;
 	uint64_t disk_bytes_per_s, net_bytes_per_s;
 	uint64_t file_bytes; /* largest file, stdout and stderr included (RLIMIT_FSIZE) */
+	uint64_t temp_bytes; /* in a box: of /tmp, and of /dev/shm; 0: 64 MiB. As it was at the start */
+	uint32_t nice;       /* 0 to 19. As it was at the start */
 };
 
 /* What holds a program. The first seven are namespaces. */
@@ -82,6 +84,7 @@ struct sandbox_spec {
 	struct sandbox_limits limits;
 	bool enforce;                       /* apply limits */
 	bool allow_degraded;                /* run it also where layers are missing */
+	bool no_temp;                       /* in a box: /tmp and /dev/shm cannot be written */
 	const char *driver; /* by name; NULL: the best available of the tier that needs not be named */
 };
 

@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -73,6 +74,8 @@ static void apply_rlimits(const struct spawn_start *s)
 	limit(RLIMIT_NOFILE, FILES, FILES_MAX);
 	if (!s->enforce)
 		return;
+	if (l->nice)
+		setpriority(PRIO_PROCESS, 0, (int)l->nice);
 	if (l->cpu_seconds) /* SIGXCPU, and SIGKILL for who ignores it */
 		limit(RLIMIT_CPU, l->cpu_seconds, l->cpu_seconds + 1);
 	if (l->file_bytes)

@@ -294,7 +294,8 @@ int sandbox_start(struct spawn_client *c, enum sandbox_tier tier, const struct s
 			      .id = s->id,
 			      .limits = s->limits,
 			      .flags = (s->enforce ? SPAWN_ENFORCE : 0u) |
-				       (s->allow_degraded ? SPAWN_DEGRADED : 0u),
+				       (s->allow_degraded ? SPAWN_DEGRADED : 0u) |
+				       (s->no_temp ? SPAWN_NO_TEMP : 0u),
 			      .driver = sandbox_driver_number(driver),
 			      .uid = s->uid == (uid_t)-1 ? -1 : (int64_t)s->uid,
 			      .gid = s->gid == (gid_t)-1 ? -1 : (int64_t)s->gid};

@@ -150,6 +150,7 @@ void server_start(struct server *s, const struct spawn_req *q, char *text, const
 	st.limits = q->limits;
 	st.enforce = q->flags & SPAWN_ENFORCE;
 	st.allow_degraded = q->flags & SPAWN_DEGRADED;
+	st.no_temp = q->flags & SPAWN_NO_TEMP;
 	st.uid = q->uid;
 	st.gid = q->gid;
 	launch(s, j, &st, sandbox_drivers[q->driver]);

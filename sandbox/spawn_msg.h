@@ -42,6 +42,7 @@ enum spawn_flag { /* the first SPAWN_FDS say which descriptors come along, in th
 	SPAWN_HOLD = 1 << 5,
 	SPAWN_ENFORCE = 1 << 6,
 	SPAWN_DEGRADED = 1 << 7, /* also where a layer is missing */
+	SPAWN_NO_TEMP = 1 << 8,	 /* in a box: nothing temporary can be written */
 };
 #define SPAWN_FDS 6
 

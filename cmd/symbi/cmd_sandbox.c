@@ -12,7 +12,7 @@
 #include "lib/loop.h"
 #include "lib/mem.h"
 #include "lib/parse.h"
-#include "sandbox/sandbox.h"
+#include "sandbox/profile.h"
 
 #define EXIT_SIGNAL 128
 #define UID_FIRST   0x6f000000u /* with our pid: of nobody else while we live; agents' are above */
@@ -22,13 +22,17 @@
 static const int passed_on[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGWINCH};
 
 struct boxed {
-	const char *driver, *tier_name, *network, *dir, *memory, *cpu, *processes, *agent;
-	struct where where; /* of the daemon of that agent */
+	const char *driver, *tier_name, *network, *dir, *memory, *cpu, *processes, *agent, *profile_name;
+	struct where where; /* of the daemon of that agent, of a profile that has a name */
 	bool degraded;
 	char **argv;
 	/* checked */
 	enum sandbox_tier tier;
+	struct sandbox_profile profile;
+	bool no_temp;
 	struct sandbox_limits limits;
+	uv_timer_t timer;
+	bool timed_out;
 	char state[32], cwd[PATH_MAX], view[PATH_MAX + 300];
 	int cwd_fd; /* 0: go by cwd */
 	uid_t uid;
@@ -39,6 +43,75 @@ struct boxed {
 	struct sandbox_result result;
 	bool lost;
 };
+
+/* ---- its profile ---- */
+
+/* Of the tree, in whatever format it is there; the last failure when it is in none. */
+static int read_from_tree(struct boxed *b, const char *name, char path[static PATH_MAX], struct buf *text, struct err *e)
+{
+	static const char *const suffixes[] = {"yaml", "yml", "json", "toml"};
+	int r = where_find(&b->where, e);
+	for (size_t i = 0; r == 0 && i < ARRAY_LEN(suffixes); i++) {
+		snprintf(path, PATH_MAX, "sandbox/profiles/%s.%s", name, suffixes[i]);
+		buf_clear(text);
+		int n = where_read(&b->where, path, text, e);
+		if (n != -ENOENT)
+			return n;
+	}
+	return r < 0 ? r : err_set(e, ERR_SEC_VIOLATION, "there is no such profile");
+}
+
+/* A name, built in or of a file in the tree; or a path with a '/'. */
+static int read_profile(struct boxed *b, struct err *e)
+{
+	char path[PATH_MAX];
+	enum value_format f = VALUE_YAML;
+	const char *name = b->profile_name;
+	const struct sandbox_profile *p = sandbox_profile_builtin(name);
+	autobuf struct buf text;
+	buf_init(&text, VALUE_TEXT_MAX);
+	if (p) {
+		b->profile = *p;
+		return 0;
+	}
+	snprintf(path, sizeof path, "%s", name);
+	int r = strchr(name, '/')		? say_slurp(path, VALUE_TEXT_MAX, &text, e)
+		: name_ok(name, strlen(name)) ? read_from_tree(b, name, path, &text, e)
+					      : err_set(e, ERR_SEC_PROFILE, "neither a profile's name nor a path with '/'");
+	if (r == 0 && value_format_of(path, &f) < 0)
+		r = err_set(e, ERR_SEC_PROFILE, "a profile's file ends in .yaml, .yml, .json or .toml");
+	if (r == 0)
+		r = sandbox_profile_read(f, text.data, text.len, &b->profile, NULL, e);
+	return r < 0 ? err_wrap(e, "--profile %s", name) : 0;
+}
+
+static uint64_t less(uint64_t a, uint64_t b) /* 0: no limit */
+{
+	return !b || (a && a < b) ? a : b;
+}
+
+/* The command's limits can only make a profile's narrower. What cannot be enforced is refused. */
+static int take_profile(struct boxed *b, struct err *e)
+{
+	struct sandbox_caps caps;
+	struct sandbox_limits l;
+	if (!b->profile_name)
+		return 0;
+	int r = read_profile(b, e);
+	if (r == 0 && b->dir)
+		r = sandbox_profile_cwd(&b->profile, b->cwd, e);
+	if (r == 0 && !b->degraded) {
+		sandbox_caps_probe(&caps);
+		r = sandbox_profile_enforceable(&b->profile, &caps, e);
+	}
+	l = b->profile.limits;
+	l.memory_bytes = less(b->limits.memory_bytes, l.memory_bytes);
+	l.cpu_millis = (uint32_t)less(b->limits.cpu_millis, l.cpu_millis);
+	l.pids = (uint32_t)less(b->limits.pids, l.pids);
+	b->limits = l;
+	b->no_temp = b->profile.no_temp;
+	return r;
+}
 
 /* ---- the words of the command ---- */
 
@@ -58,6 +131,8 @@ static int read_words(const struct command *c, struct boxed *b)
 		return opts_wrong(c, "--view '%s' is no agent's name", b->agent);
 	if (b->network && b->tier == TIER_NONE)
 		return opts_wrong(c, "tier None has the machine's network");
+	if (b->profile_name && b->tier == TIER_NONE)
+		return opts_wrong(c, "--profile is for a tier that has a sandbox, not for None");
 	if (b->memory && parse_u64(b->memory, 1, 16777216, &n, &e) < 0)
 		return opts_wrong(c, "--max-memory wants megabytes: %s", e.msg);
 	b->limits.memory_bytes = b->memory ? n << 20 : 0;
@@ -169,8 +244,16 @@ static int start(struct boxed *b, struct err *e)
 		.enforce = true,
 		.allow_degraded = b->degraded,
 		.driver = b->driver,
+		.no_temp = b->no_temp,
 	};
 	return sandbox_start(b->client, b->tier, &s, e);
+}
+
+static void on_time(uv_timer_t *t)
+{
+	struct boxed *b = t->data;
+	b->timed_out = true;
+	sandbox_kill(b->client, ID, NULL);
 }
 
 static void pass_signals_on(struct boxed *b)
@@ -198,6 +281,10 @@ static int serve(struct boxed *b, int sock, struct err *e)
 		pass_signals_on(b);
 		r = start(b, e);
 	}
+	uv_timer_init(&b->loop.uv, &b->timer);
+	b->timer.data = b;
+	if (r == 0 && b->profile.execution_ms)
+		uv_timer_start(&b->timer, on_time, b->profile.execution_ms, 0);
 	if (r == 0)
 		loop_run(&b->loop);
 	spawn_client_close(b->client);
@@ -208,6 +295,8 @@ static int serve(struct boxed *b, int sock, struct err *e)
 static int run(struct boxed *b, struct err *e)
 {
 	int r = make_place(b, e);
+	if (r == 0)
+		r = take_profile(b, e);
 	int sock = r < 0 ? r : spawn_server_start(b->state, NULL, true, &b->spawner, e);
 	if (sock >= 0) {
 		r = serve(b, sock, e);
@@ -224,11 +313,17 @@ static int run(struct boxed *b, struct err *e)
 	return r;
 }
 
-static int status_of(const struct sandbox_result *r)
+static int status_of(const struct boxed *b)
 {
+	const struct sandbox_result *r = &b->result;
+	if (b->timed_out)
+		fprintf(stderr, "symbi: SCHED_002 it ran longer than its profile's max_execution_time_seconds\n");
 	switch (r->end) {
 	case END_EXITED: return r->code;
-	case END_MEMORY: fprintf(stderr, "symbi: RESOURCE_001 it used more memory than --max-memory\n"); break;
+	case END_MEMORY:
+		fprintf(stderr, "symbi: RESOURCE_001 it used more memory than %s\n",
+			b->memory ? "--max-memory" : "its profile's max_memory_mb");
+		break;
 	case END_START_FAILED: return say_failed(&r->err);
 	case END_SIGNALED:
 	case END_KILLED:
@@ -246,8 +341,10 @@ int cmd_sandbox(const struct command *c, int argc, char **argv)
 	const struct opt none[] = {{NULL, NULL, NULL}};
 	const struct opt opts[] = {{"tier", &b.tier_name, NULL}, {"driver", &b.driver, NULL},         {"network", &b.network, NULL},
 				   {"dir", &b.dir, NULL},                {"max-memory", &b.memory, NULL},
+				   {"profile", &b.profile_name, NULL},
 				   {"max-cpu", &b.cpu, NULL},            {"max-processes", &b.processes, NULL},
 				   {"view", &b.agent, NULL},             {"mount", &b.where.mount, NULL},
+				   WHERE_SOCKET_OPTS(b.where),
 				   {"allow-degraded", NULL, &b.degraded}, {NULL, NULL, NULL}};
 	int at = opts_read(c, argc, argv, none, 1, OPTS_COMMAND);
 	if (at < 0)
@@ -265,5 +362,5 @@ int cmd_sandbox(const struct command *c, int argc, char **argv)
 	while (fcntl(STDIN_FILENO, F_GETFD) < 0 || fcntl(STDOUT_FILENO, F_GETFD) < 0 || fcntl(STDERR_FILENO, F_GETFD) < 0)
 		if (open("/dev/null", O_RDWR) < 0) /* else something of ours would be its stream */
 			return CLI_FAILED;
-	return run(&b, &e) < 0 ? say_failed(&e) : status_of(&b.result);
+	return run(&b, &e) < 0 ? say_failed(&e) : status_of(&b);
 }

@@ -43,6 +43,17 @@ expect 2 sandbox run --tier None --network None true
 expect 2 sandbox run --max-memory none true
 expect 1 sandbox run --tier Tier3 true
 has "$err" SEC_002
+expect 2 sandbox run --tier None --profile secure true
+expect 1 sandbox run --profile ../secure true
+printf 'filesystem:\n  max_file_size_mb: 1\n  allow_temp_files: false\n' >"$dir/small.yaml"
+printf 'process:\n  max_execution_time_seconds: 1\n' >"$dir/short.yaml"
+expect 0 sandbox run --profile "$dir/small.yaml" sh -c 'echo x >here && ! touch /tmp/a'
+quiet=1 expect 153 sandbox run --profile "$dir/small.yaml" head -c 2M /dev/zero
+expect 137 sandbox run --profile "$dir/short.yaml" sleep 60
+has "$err" "max_execution_time_seconds"
+printf 'network:\n  access_mode: Restricted\n' >"$dir/net.yaml"
+expect 1 sandbox run --profile "$dir/net.yaml" true
+has "$err" "line 2: 'network.access_mode' cannot be enforced"
 expect 1 sandbox run --driver nonsense true
 has "$err" "has no driver 'nonsense'"
 for driver in crun runc; do
@@ -50,6 +61,8 @@ for driver in crun runc; do
     symbi sandbox run --driver "$driver" sh -c 'id -u; kill -9 $$'
     same "$status" 137
     [ "$out" != 0 ] || die "root in a container of $driver"
+    expect 0 sandbox run --driver "$driver" touch /tmp/a /dev/shm/a
+    expect 0 sandbox run --driver "$driver" --profile "$dir/small.yaml" sh -c 'echo x >here && ! touch /tmp/a'
   else
     expect 1 sandbox run --driver "$driver" true
     has "$err" "$driver"

@@ -16,23 +16,23 @@ static const struct actor user = {.uid = 1000, .gid = 1000};
 static int put(struct engine *t, const char *file, const char *text, struct err *e)
 {
 	struct engine_answer a = {0};
-	return engine_reply(t, policy_file_put(t->rt, &root_actor, file, text, strlen(text), ENGINE_DONE(&a), e), &a);
+	return engine_reply(t, document_put(t->rt, DOCUMENT_POLICY, &root_actor, file, text, strlen(text), ENGINE_DONE(&a), e), &a);
 }
 
 static int delete(struct engine *t, const char *file)
 {
 	struct engine_answer a = {0};
 	struct err e = {0};
-	uint32_t serial = policy_file_find(t->rt, file)->serial;
-	return engine_reply(t, policy_file_delete(t->rt, &root_actor, serial, ENGINE_DONE(&a), &e), &a);
+	uint32_t serial = document_find(t->rt, DOCUMENT_POLICY, file)->serial;
+	return engine_reply(t, document_delete(t->rt, DOCUMENT_POLICY, &root_actor, serial, ENGINE_DONE(&a), &e), &a);
 }
 
 static int move(struct engine *t, const char *from, const char *to)
 {
 	struct engine_answer a = {0};
 	struct err e = {0};
-	uint32_t serial = policy_file_find(t->rt, from)->serial;
-	return engine_reply(t, policy_file_rename(t->rt, &root_actor, serial, to, ENGINE_DONE(&a), &e), &a);
+	uint32_t serial = document_find(t->rt, DOCUMENT_POLICY, from)->serial;
+	return engine_reply(t, document_rename(t->rt, DOCUMENT_POLICY, &root_actor, serial, to, ENGINE_DONE(&a), &e), &a);
 }
 
 static void version(struct engine *t, char out[65])
@@ -75,7 +75,7 @@ static void a_change_decides_at_once(void **state)
 	assert_int_equal(decide(t), POLICY_DENY);
 	assert_int_equal(delete(t, "b.yaml"), 0);
 	assert_int_equal(decide(t), POLICY_ALLOW);
-	assert_null(policy_file_find(t->rt, "b.yaml"));
+	assert_null(document_find(t->rt, DOCUMENT_POLICY, "b.yaml"));
 }
 
 static void a_wrong_text_changes_nothing(void **state)
@@ -94,7 +94,7 @@ static void a_wrong_text_changes_nothing(void **state)
 	assert_int_equal(put(t, "b.txt", RULE("b", "Deny"), &e), -EINVAL);
 	version(t, after);
 	assert_string_equal(before, after);
-	assert_null(policy_file_find(t->rt, "b.yaml"));
+	assert_null(document_find(t->rt, DOCUMENT_POLICY, "b.yaml"));
 }
 
 static void a_start_finds_what_was_stored(void **state)
@@ -110,7 +110,7 @@ static void a_start_finds_what_was_stored(void **state)
 		engine_open(t, false);
 		version(t, after);
 		assert_string_equal(before, after);
-		assert_non_null(policy_file_find(t->rt, "c.yaml"));
+		assert_non_null(document_find(t->rt, DOCUMENT_POLICY, "c.yaml"));
 		assert_int_equal(delete(t, "c.yaml"), 0);
 	}
 }
@@ -122,8 +122,8 @@ static void a_rename_replaces(void **state)
 	assert_int_equal(put(t, "b.yaml", RULE("b", "Deny"), NULL), 0);
 	assert_int_equal(move(t, "a.yaml", "b.yaml"), 0);
 	assert_int_equal(decide(t), POLICY_ALLOW);
-	assert_null(policy_file_find(t->rt, "a.yaml"));
-	assert_null(policy_file_next(t->rt, policy_file_find(t->rt, "b.yaml")->serial));
+	assert_null(document_find(t->rt, DOCUMENT_POLICY, "a.yaml"));
+	assert_null(document_next(t->rt, DOCUMENT_POLICY, document_find(t->rt, DOCUMENT_POLICY, "b.yaml")->serial));
 	assert_int_equal(move(t, "b.yaml", "b.json"), -EINVAL); /* YAML is no JSON */
 	assert_int_equal(decide(t), POLICY_ALLOW);
 }
@@ -133,12 +133,12 @@ static void others_may_not_change_it(void **state)
 	struct engine *t = *state;
 	struct err e = {0};
 	assert_int_equal(put(t, "a.yaml", RULE("a", "Allow"), NULL), 0);
-	uint32_t serial = policy_file_find(t->rt, "a.yaml")->serial;
+	uint32_t serial = document_find(t->rt, DOCUMENT_POLICY, "a.yaml")->serial;
 	struct engine_answer a = {0};
-	assert_int_equal(policy_file_put(t->rt, &user, "a.yaml", "", 0, ENGINE_DONE(&a), &e), -EACCES);
-	assert_int_equal(policy_file_delete(t->rt, &user, serial, ENGINE_DONE(&a), &e), -EACCES);
-	assert_int_equal(policy_file_rename(t->rt, &user, serial, "b.yaml", ENGINE_DONE(&a), &e), -EACCES);
-	assert_int_equal(policy_file_chown(t->rt, &user, serial, 1000, 1000, 0666, ENGINE_DONE(&a), &e), -EACCES);
+	assert_int_equal(document_put(t->rt, DOCUMENT_POLICY, &user, "a.yaml", "", 0, ENGINE_DONE(&a), &e), -EACCES);
+	assert_int_equal(document_delete(t->rt, DOCUMENT_POLICY, &user, serial, ENGINE_DONE(&a), &e), -EACCES);
+	assert_int_equal(document_rename(t->rt, DOCUMENT_POLICY, &user, serial, "b.yaml", ENGINE_DONE(&a), &e), -EACCES);
+	assert_int_equal(document_chown(t->rt, DOCUMENT_POLICY, &user, serial, 1000, 1000, 0666, ENGINE_DONE(&a), &e), -EACCES);
 	assert_int_equal(decide(t), POLICY_ALLOW);
 }
 
@@ -211,7 +211,7 @@ static void more_text_may_cure_it(void **state)
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
 		bool unfinished = !cases[i].unfinished;
 		struct err e = {0};
-		assert_int_equal(policy_file_check(t->rt, "a.yaml", cases[i].text, strlen(cases[i].text), &unfinished, &e),
+		assert_int_equal(document_check(t->rt, DOCUMENT_POLICY, "a.yaml", cases[i].text, strlen(cases[i].text), &unfinished, &e),
 				 -EINVAL);
 		if (unfinished != cases[i].unfinished)
 			fail_msg("%s", cases[i].text);
