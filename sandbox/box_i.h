@@ -14,6 +14,8 @@ const char *box_view_seen(size_t i);
 int box_take_symbi(const struct spawn_start *s);
 /* May cwd be a working directory there? */
 bool box_place_ok(const char *cwd);
+/* Is our root a directory that is no mount point? pivot_root refuses there; false where the kernel does not say. */
+bool box_in_chroot(void);
 /* Between clone and exec: what may be written is cwd and what is temporary, by Landlock of this ABI (1 or more). false
  * with errno. */
 bool box_landlock(const char *cwd, uint32_t abi);

@@ -222,13 +222,16 @@ static bool leave_chroot(void)
 	       chdir("/") == 0;
 }
 
-static bool own_mounts(void)
+bool box_in_chroot(void)
 {
 	struct statx st;
-	if (statx(AT_FDCWD, "/", 0, STATX_TYPE, &st) == 0 && (st.stx_attributes_mask & STATX_ATTR_MOUNT_ROOT) &&
-	    !(st.stx_attributes & STATX_ATTR_MOUNT_ROOT))
-		return leave_chroot();
-	return mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0;
+	return statx(AT_FDCWD, "/", 0, STATX_TYPE, &st) == 0 && (st.stx_attributes_mask & STATX_ATTR_MOUNT_ROOT) &&
+	       !(st.stx_attributes & STATX_ATTR_MOUNT_ROOT);
+}
+
+static bool own_mounts(void)
+{
+	return box_in_chroot() ? leave_chroot() : mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0;
 }
 
 const char *box_view(const struct spawn_start *s, int dir)

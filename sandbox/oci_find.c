@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "lib/mem.h"
+#include "sandbox/box_i.h"
 #include "sandbox/oci.h"
 
 static const char *const runc_flags[] = {NULL};
@@ -70,6 +71,9 @@ static int available(const char *name, uint32_t more, struct sandbox_layers *ret
 		return err_set(e, ERR_SEC_TIER, "%s is run by root's daemon only: run as root", name);
 	if (oci_command(r, path) < 0)
 		return err_set(e, ERR_SEC_TIER, "there is no %s: install it (Debian: apt-get install %s)", name, name);
+	if (box_in_chroot())
+		return err_set(e, ERR_SEC_TIER, "%s makes no container in a chroot: make its root a mount point "
+			       "(mount --bind DIR DIR) before chroot", name);
 	*ret = (struct sandbox_layers){
 		.active = LAYER_BIT(LAYER_MOUNT) | LAYER_BIT(LAYER_PID) | LAYER_BIT(LAYER_NET) | LAYER_BIT(LAYER_IPC) |
 			  LAYER_BIT(LAYER_UTS) | LAYER_BIT(LAYER_NO_NEW_PRIVS) | LAYER_BIT(LAYER_NO_CAPS) |

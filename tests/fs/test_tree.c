@@ -102,6 +102,15 @@ static void check_row(struct client *c, const struct fs_node *n, const char *pat
 		refuses(c, &stranger, path, O_RDWR, strstr(path, "run.d/") ? -ENOENT : -EACCES);
 }
 
+static void put_document(struct client *c, const char *path, const char *text)
+{
+	struct err e = {0};
+	struct handle *h = client_opened(c, path, O_WRONLY | O_CREAT);
+	if (client_pwrite(c, h, text, &e) <= 0 || client_flush(c, h, &e) != 0)
+		fail_msg("%s: %s", path, e.msg);
+	handle_release(h);
+}
+
 static void every_row_is_found_with_its_mode_and_reads(void **state)
 {
 	struct client *c = *state;
@@ -111,10 +120,8 @@ static void every_row_is_found_with_its_mode_and_reads(void **state)
 	assert_int_equal(engine_run(&c->engine, "a", "question", out, sizeof out, &e), 0);
 	assert_string_equal(out, "question");
 	handle_release(client_opened(c, "agents/a/run.d/mine", O_WRONLY | O_CREAT));
-	struct handle *policy = client_opened(c, "policies/a.yaml", O_WRONLY | O_CREAT);
-	assert_true(client_pwrite(c, policy, "version: \"1.0\"\npolicies: []\n", &e) > 0);
-	assert_int_equal(client_flush(c, policy, &e), 0);
-	handle_release(policy);
+	put_document(c, "policies/a.yaml", "version: \"1.0\"\npolicies: []\n");
+	put_document(c, "sandbox/profiles/a.yaml", "process:\n  process_priority: 5\n");
 	for (const struct fs_node *const *table = fs_tables; *table; table++)
 		for (const struct fs_node *n = *table; n->path; n++) {
 			const char *const one[] = {"", NULL};
