@@ -76,7 +76,8 @@ static void environment_and_arguments(void **state)
 	sh.spec.argv = argv;
 	sh.spec.envp = env;
 	assert_int_equal(spawned_run(&s, &sh.spec)->result.code, 0);
-	assert_string_equal(text_of(s.out), "B=2 and more\nA=\n");
+	if (!containers || strcmp(text_of(s.out), "A=\nB=2 and more\n") != 0) /* runc keeps them in no order */
+		assert_string_equal(text_of(s.out), "B=2 and more\nA=\n");
 	const char *print[] = {"/usr/bin/printf", "%s|", "", "a b", "$(id)", NULL};
 	sh.spec.id = s.next_id++;
 	sh.spec.stdout_fd = sh.spec.stderr_fd = -1;
