@@ -18,11 +18,7 @@
 #include <unistd.h>
 
 #include "lib/mem.h"
-#include "sandbox/box.h"
-
-#define CLONE_NEW_ANY                                                                              \
-	(CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER |             \
-	 CLONE_NEWPID | CLONE_NEWNET)
+#include "sandbox/box_i.h"
 
 static struct sock_fprog filter; /* of the life of the process */
 

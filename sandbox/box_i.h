@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* box_i.h - between box.c and box_view.c. L1. */
+/* box_i.h - what makes a program's root, shared by boxes and containers. L1. */
 #pragma once
 
 #include "sandbox/box.h"
@@ -16,6 +16,27 @@ int box_take_symbi(const struct spawn_start *s);
 bool box_place_ok(const char *cwd);
 /* Is our root a directory that is no mount point? pivot_root refuses there; false where the kernel does not say. */
 bool box_in_chroot(void);
+
+/* ---- box_root.c: paths are relative to root, a directory or AT_FDCWD; false with errno ---- */
+
+/* The directories that path needs, the last component included when `all`. */
+bool box_make_dirs(int root, const char *path, bool all);
+/* A new file with this text, read-only. */
+bool box_put(int root, const char *path, const char *text);
+/* /etc with the users, groups and hosts that there are for s. */
+bool box_make_etc(int root, const struct spawn_start *s);
+/* Begin to show what the machine has at /path: its parents are made, a link is copied. *left is the type of what is
+ * still to be mounted there, a directory or file (S_IFMT); 0: nothing, it was a link or is not there. */
+bool box_show_link(int root, const char *path, mode_t *left);
+/* Size of what is temporary, /tmp and /dev/shm each. */
+uint64_t box_temp_bytes(const struct spawn_start *s);
+#define BOX_TEMP_INODES 16384
+
+/* A namespace of any kind: no program in a sandbox makes one. <sched.h> */
+#define CLONE_NEW_ANY                                                                              \
+	(CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER |             \
+	 CLONE_NEWPID | CLONE_NEWNET)
+
 /* Between clone and exec: what may be written is cwd and what is temporary, by Landlock of this ABI (1 or more). false
  * with errno. */
 bool box_landlock(const char *cwd, uint32_t abi);

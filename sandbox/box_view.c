@@ -16,7 +16,6 @@
 #include "sandbox/box_i.h"
 
 #define READ_ONLY (MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV)
-#define TEMPORARY (64u << 20) /* bytes, where no profile says more or less */
 
 /* Seen as they are, where they are. None may hold what is secret from some users of the machine. */
 static const char *const seen[] = {
@@ -32,20 +31,6 @@ const char *box_view_seen(size_t i)
 
 /* ---- pieces; the working directory is the new root ---- */
 
-/* Make the directories that path (relative) needs, the last component included when `all`. */
-static bool make_path(const char *path, bool all)
-{
-	char copy[PATH_MAX];
-	snprintf(copy, sizeof copy, "%s", path);
-	for (char *p = copy; (p = strchr(p + 1, '/'));) {
-		*p = 0;
-		if (mkdir(copy, 0755) < 0 && errno != EEXIST)
-			return false;
-		*p = '/';
-	}
-	return !all || mkdir(copy, 0755) == 0 || errno == EEXIST;
-}
-
 /* Mount the tree at path at to. */
 static bool attach(int tree, const char *to, uint64_t attributes, unsigned deep)
 {
@@ -56,51 +41,24 @@ static bool attach(int tree, const char *to, uint64_t attributes, unsigned deep)
 
 static bool show(const char *path)
 {
-	char host[PATH_MAX], target[PATH_MAX];
-	struct stat st;
-	snprintf(host, sizeof host, "/%s", path);
-	if (lstat(host, &st) < 0)
-		return errno == ENOENT || errno == ENOTDIR;
-	if (!make_path(path, false))
+	char host[PATH_MAX];
+	mode_t left;
+	if (!box_show_link(AT_FDCWD, path, &left))
 		return false;
-	if (S_ISLNK(st.st_mode)) {
-		ssize_t n = readlink(host, target, sizeof target - 1);
-		target[n > 0 ? n : 0] = 0;
-		return n > 0 && symlink(target, path) == 0;
-	}
+	if (!left)
+		return true;
+	snprintf(host, sizeof host, "/%s", path);
 	autoclose int tree = open_tree(AT_FDCWD, host, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE);
-	if (tree < 0 || (S_ISDIR(st.st_mode) ? mkdir(path, 0755) : mknod(path, S_IFREG | 0444, 0)) < 0)
+	if (tree < 0 || (left == S_IFDIR ? mkdir(path, 0755) : mknod(path, S_IFREG | 0444, 0)) < 0)
 		return false;
 	return attach(tree, path, READ_ONLY, AT_RECURSIVE);
-}
-
-static bool put(const char *path, const char *text)
-{
-	autoclose int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0444);
-	return fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text);
-}
-
-/* Its own /etc: whoever else is on the machine is none of its business. */
-static bool make_etc(const struct spawn_start *s)
-{
-	char text[PATH_MAX + 128];
-	unsigned uid = s->uid >= 0 ? (unsigned)s->uid : geteuid();
-	unsigned gid = s->gid >= 0 ? (unsigned)s->gid : getegid();
-	snprintf(text, sizeof text, "agent:x:%u:%u::%s:/bin/sh\nnobody:x:65534:65534::/:/bin/false\n",
-		 uid, gid, s->cwd ? s->cwd : "/");
-	if (!make_path("etc", true) || !put("etc/passwd", text))
-		return false;
-	snprintf(text, sizeof text, "agent:x:%u:\nnogroup:x:65534:\n", gid);
-	return put("etc/group", text) && put("etc/hosts", "127.0.0.1 localhost symbi\n") &&
-	       put("etc/nsswitch.conf", "passwd: files\ngroup: files\nhosts: files dns\n") &&
-	       put("etc/hostname", "symbi\n");
 }
 
 static bool mount_temporary(const struct spawn_start *s, const char *path, unsigned long flags)
 {
 	char options[80];
-	snprintf(options, sizeof options, "mode=1777,size=%llu,nr_inodes=16384",
-		 (unsigned long long)(s->limits.temp_bytes ? s->limits.temp_bytes : TEMPORARY));
+	snprintf(options, sizeof options, "mode=1777,size=%llu,nr_inodes=%d", (unsigned long long)box_temp_bytes(s),
+		 BOX_TEMP_INODES);
 	return mount("tmp", path, "tmpfs", MS_NOSUID | MS_NODEV | flags, options) == 0;
 }
 
@@ -198,7 +156,7 @@ static bool attach_symbi(int tree)
 
 static bool attach_workdir(int tree, const char *cwd)
 {
-	return make_path(cwd + 1, true) &&
+	return box_make_dirs(AT_FDCWD, cwd + 1, true) &&
 	       attach(tree, cwd + 1, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV, 0);
 }
 
@@ -256,7 +214,7 @@ const char *box_view(const struct spawn_start *s, int dir)
 	for (size_t i = 0; i < ARRAY_LEN(seen); i++)
 		if (!show(seen[i]))
 			return seen[i];
-	if (!make_etc(s))
+	if (!box_make_etc(AT_FDCWD, s))
 		return "its /etc";
 	if (!make_dev(s))
 		return "its /dev";

@@ -421,8 +421,7 @@ pid_t oci_start(const struct spawn_start *start, const struct oci_runtime *rt,
 		_exit(1);
 	s.step = spawn_place(&mine); /* while the cgroups' descriptors are there */
 	setsid();
-	if (mine.enforce && mine.limits.nice) /* the runtime and what it starts inherit it */
-		setpriority(PRIO_PROCESS, 0, (int)mine.limits.nice);
+	spawn_nice(&mine);
 	keeper_keep_fds(&mine, &fd);
 	proctree_mark(mark);
 	snprintf(s.name, sizeof s.name, "symbi-%08x-%d", mark, getpid());

@@ -22,9 +22,6 @@
 
 #define INIT_AT   "run/symbi/init" /* in the container, with what it writes: */
 #define TOLD_AT   "run/symbi/told"
-#define TEMPORARY (64u << 20) /* bytes, where no profile says more or less */
-#define NEW_ANY                                                                                                    \
-	(CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET)
 
 void oci_group_name(const char *dir, char ret[static 32])
 {
@@ -50,68 +47,17 @@ static void add_mount(json_t *to, const char *type, const char *source, const ch
 
 /* ---- the root: directories, links and files that are its own; the rest is bound in ---- */
 
-static int make_dirs(int root, const char *path)
-{
-	char copy[PATH_MAX + 2];
-	snprintf(copy, sizeof copy, "%s/", path);
-	for (char *p = copy; (p = strchr(p + 1, '/')); *p = '/') {
-		*p = 0;
-		if (mkdirat(root, copy, 0755) < 0 && errno != EEXIST)
-			return -errno;
-	}
-	return 0;
-}
-
-static int put(int root, const char *path, const char *text)
-{
-	autoclose int fd = openat(root, path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0444);
-	return fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text) ? 0 : -errno;
-}
-
-static int put_below(int root, const char *path)
-{
-	char dir[PATH_MAX];
-	snprintf(dir, sizeof dir, "%s", path);
-	char *slash = strrchr(dir, '/');
-	if (slash)
-		*slash = 0;
-	int r = slash ? make_dirs(root, dir) : 0;
-	return r < 0 ? r : put(root, path, "");
-}
-
 static int show(int root, json_t *mounts, const char *path)
 {
-	char host[PATH_MAX], target[PATH_MAX];
-	struct stat st;
+	char host[PATH_MAX];
+	mode_t left;
+	if (!box_show_link(root, path, &left))
+		return -errno;
+	if (!left)
+		return 0;
 	snprintf(host, sizeof host, "/%s", path);
-	if (lstat(host, &st) < 0)
-		return errno == ENOENT || errno == ENOTDIR ? 0 : -errno;
-	if (S_ISLNK(st.st_mode)) {
-		ssize_t n = readlink(host, target, sizeof target - 1);
-		target[n > 0 ? n : 0] = 0;
-		return n > 0 && symlinkat(target, root, path) == 0 ? 0 : -errno;
-	}
-	int r = S_ISDIR(st.st_mode) ? make_dirs(root, path) : put_below(root, path);
 	add_mount(mounts, "bind", host, path, TEXTS("rbind", "ro", "nosuid", "nodev", "rprivate"));
-	return r;
-}
-
-static int make_etc(int root, const struct spawn_start *s)
-{
-	char text[PATH_MAX + 128];
-	int r = make_dirs(root, "etc");
-	snprintf(text, sizeof text, "agent:x:%u:%u::%s:/bin/sh\nnobody:x:65534:65534::/:/bin/false\n", (unsigned)s->uid,
-		 (unsigned)s->gid, s->cwd);
-	if (r == 0)
-		r = put(root, "etc/passwd", text);
-	snprintf(text, sizeof text, "agent:x:%u:\nnogroup:x:65534:\n", (unsigned)s->gid);
-	if (r == 0)
-		r = put(root, "etc/group", text);
-	if (r == 0)
-		r = put(root, "etc/hosts", "127.0.0.1 localhost symbi\n");
-	if (r == 0)
-		r = put(root, "etc/nsswitch.conf", "passwd: files\ngroup: files\nhosts: files dns\n");
-	return r < 0 ? r : put(root, "etc/hostname", "symbi\n");
+	return (left == S_IFDIR ? box_make_dirs(root, path, true) : box_put(root, path, "")) ? 0 : -errno;
 }
 
 /* The working directory by its path: whoever could put another in its place is the daemon (sandbox_workdir). */
@@ -142,13 +88,13 @@ static int beside_us(const char *name, char ret[static PATH_MAX])
 static void add_temporary(json_t *m, const struct spawn_start *s, const struct oci_runtime *r, const char *name,
 			  const char *path, const char *exec)
 {
-	char size[32];
+	char size[32], inodes[32];
 	const char *written = s->no_temp ? "ro" : "rw";
-	snprintf(size, sizeof size, "size=%llu",
-		 (unsigned long long)(s->limits.temp_bytes ? s->limits.temp_bytes : TEMPORARY));
+	snprintf(size, sizeof size, "size=%llu", (unsigned long long)box_temp_bytes(s));
+	snprintf(inodes, sizeof inodes, "nr_inodes=%d", BOX_TEMP_INODES);
 	add_mount(m, "tmpfs", name, path,
 		  r->gvisor ? TEXTS("nosuid", "nodev", exec, written, "mode=1777")
-			    : TEXTS("nosuid", "nodev", exec, written, "mode=1777", size, "nr_inodes=16384"));
+			    : TEXTS("nosuid", "nodev", exec, written, "mode=1777", size, inodes));
 }
 
 static void add_kernels(json_t *m, const struct spawn_start *s, const struct oci_runtime *r)
@@ -174,7 +120,7 @@ static int add_symbi(int root, json_t *m, const struct spawn_start *s, const cha
 	if (tree < 0 || mkdir(path, 0755) < 0 || move_mount(tree, "", AT_FDCWD, path, MOVE_MOUNT_F_EMPTY_PATH) < 0)
 		return -errno;
 	add_mount(m, "bind", path, SANDBOX_SYMBI + 1, TEXTS("bind", "rw", "nosuid", "nodev", "noexec", "rprivate"));
-	return make_dirs(root, SANDBOX_SYMBI + 1);
+	return box_make_dirs(root, SANDBOX_SYMBI + 1, true) ? 0 : -errno;
 }
 
 /* DIR/rootfs and the mounts over it. NULL with errno. */
@@ -192,25 +138,25 @@ static json_t *make_root(const struct spawn_start *s, const struct oci_runtime *
 		at = show(root, m, seen);
 	static const char *const own[] = {"dev", "tmp", "var", "run", "proc", "run/symbi"};
 	for (size_t i = 0; at == 0 && i < ARRAY_LEN(own); i++)
-		at = make_dirs(root, own[i]);
+		if (!box_make_dirs(root, own[i], true))
+			at = -errno;
 	if (at == 0 && fchmodat(root, "tmp", 01777, 0) < 0) /* runc gives what it mounts there the mode of what is below */
 		at = -errno;
 	if (at == 0 && symlinkat("/tmp", root, "var/tmp") < 0)
 		at = -errno;
-	if (at == 0)
-		at = make_etc(root, s);
+	if (at == 0 && !box_make_etc(root, s))
+		at = -errno;
 	if (at == 0)
 		at = workdir_is(s);
 	if (at == 0)
 		at = beside_us("symbi-init", init);
-	if (at == 0 && strncmp(s->cwd, "/tmp/", 5) != 0) /* else it lies in what is mounted there */
-		at = make_dirs(root, s->cwd + 1);
+	if (at == 0 && strncmp(s->cwd, "/tmp/", 5) != 0 && /* else it lies in what is mounted there */
+	    !box_make_dirs(root, s->cwd + 1, true))
+		at = -errno;
 	if (at == 0)
 		at = add_symbi(root, m, s, dir);
-	if (at == 0)
-		at = put(root, INIT_AT, "");
-	if (at == 0)
-		at = put(root, TOLD_AT, "");
+	if (at == 0 && (!box_put(root, INIT_AT, "") || !box_put(root, TOLD_AT, "")))
+		at = -errno;
 	add_kernels(m, s, r);
 	add_mount(m, "bind", s->cwd, s->cwd + 1, TEXTS("bind", "rw", "nosuid", "nodev", "rprivate"));
 	add_mount(m, "bind", init, INIT_AT, TEXTS("bind", "ro", "nosuid", "nodev", "rprivate"));
@@ -225,33 +171,15 @@ static json_t *make_root(const struct spawn_start *s, const struct oci_runtime *
 
 /* ---- process ---- */
 
-static void add_rlimit(json_t *a, const char *type, int which, rlim_t soft, rlim_t hard)
-{
-	struct rlimit now = {RLIM_INFINITY, RLIM_INFINITY};
-	getrlimit((__rlimit_resource_t)which, &now);
-	if (now.rlim_max < hard) /* none is ever widened */
-		hard = now.rlim_max;
-	if (soft > hard)
-		soft = hard;
-	json_array_append_new(a, json_pack("{ss sI sI}", "type", type, "soft", (json_int_t)soft, "hard", (json_int_t)hard));
-}
-
 static json_t *rlimits(const struct spawn_start *s)
 {
-	const struct sandbox_limits *l = &s->limits;
+	struct spawn_rlimit most[SPAWN_RLIMITS];
 	json_t *a = json_array();
-	add_rlimit(a, "RLIMIT_CORE", RLIMIT_CORE, 0, 0);
-	add_rlimit(a, "RLIMIT_NOFILE", RLIMIT_NOFILE, 1024, 65536);
-	if (!s->enforce)
-		return a;
-	if (l->cpu_seconds) /* SIGXCPU, and SIGKILL for who ignores it */
-		add_rlimit(a, "RLIMIT_CPU", RLIMIT_CPU, l->cpu_seconds, l->cpu_seconds + 1);
-	if (l->file_bytes)
-		add_rlimit(a, "RLIMIT_FSIZE", RLIMIT_FSIZE, l->file_bytes, l->file_bytes);
-	if (l->memory_bytes && s->memory_by_as)
-		add_rlimit(a, "RLIMIT_AS", RLIMIT_AS, l->memory_bytes, l->memory_bytes);
-	if (s->nproc)
-		add_rlimit(a, "RLIMIT_NPROC", RLIMIT_NPROC, s->nproc, s->nproc);
+	size_t n = spawn_rlimits(s, most);
+	for (size_t i = 0; i < n; i++)
+		json_array_append_new(a, json_pack("{ss sI sI}", "type", most[i].name, "soft",
+						   (json_int_t)most[i].value.rlim_cur, "hard",
+						   (json_int_t)most[i].value.rlim_max));
 	return a;
 }
 
@@ -303,7 +231,7 @@ static json_t *seccomp(void)
 	static const int families[] = {AF_UNIX, AF_INET, AF_INET6};
 	json_t *rules = json_array();
 	json_array_append_new(rules, json_pack("{so ss}", "names", texts(always), "action", "SCMP_ACT_ALLOW"));
-	allow_masked(rules, "clone", 0, NEW_ANY, 0);
+	allow_masked(rules, "clone", 0, CLONE_NEW_ANY, 0);
 	for (size_t i = 0; i < ARRAY_LEN(families); i++) {
 		allow_masked(rules, "socket", 0, 0xffffffff, (uint64_t)families[i]);
 		allow_masked(rules, "socketpair", 0, 0xffffffff, (uint64_t)families[i]);

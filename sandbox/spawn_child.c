@@ -14,7 +14,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -57,33 +56,50 @@ void spawn_child_init(void)
 
 /* ---- in the child ---- */
 
-static void limit(int which, rlim_t soft, rlim_t hard)
+static void put_limit(struct spawn_rlimit *ret, int which, const char *name, rlim_t soft, rlim_t hard)
 {
-	struct rlimit now, want = {soft, hard};
+	struct rlimit now;
+	*ret = (struct spawn_rlimit){which, name, {soft, hard}};
 	if (getrlimit((__rlimit_resource_t)which, &now) == 0 && now.rlim_max < hard)
-		want.rlim_max = now.rlim_max; /* a limit of ours never widens one that is there */
-	if (want.rlim_cur > want.rlim_max)
-		want.rlim_cur = want.rlim_max;
-	setrlimit((__rlimit_resource_t)which, &want);
+		ret->value.rlim_max = now.rlim_max; /* a limit of ours never widens one that is there */
+	if (ret->value.rlim_cur > ret->value.rlim_max)
+		ret->value.rlim_cur = ret->value.rlim_max;
+}
+
+size_t spawn_rlimits(const struct spawn_start *s, struct spawn_rlimit ret[static SPAWN_RLIMITS])
+{
+#define LIMIT(which, soft, hard) put_limit(&ret[n++], which, #which, soft, hard)
+	const struct sandbox_limits *l = &s->limits;
+	size_t n = 0;
+	LIMIT(RLIMIT_CORE, 0, 0);
+	LIMIT(RLIMIT_NOFILE, FILES, FILES_MAX);
+	if (!s->enforce)
+		return n;
+	if (l->cpu_seconds) /* SIGXCPU, and SIGKILL for who ignores it */
+		LIMIT(RLIMIT_CPU, l->cpu_seconds, l->cpu_seconds + 1);
+	if (l->file_bytes)
+		LIMIT(RLIMIT_FSIZE, l->file_bytes, l->file_bytes);
+	if (l->memory_bytes && s->memory_by_as)
+		LIMIT(RLIMIT_AS, l->memory_bytes, l->memory_bytes);
+	if (s->nproc)
+		LIMIT(RLIMIT_NPROC, s->nproc, s->nproc);
+	return n;
+#undef LIMIT
+}
+
+void spawn_nice(const struct spawn_start *s)
+{
+	if (s->enforce && s->limits.nice)
+		setpriority(PRIO_PROCESS, 0, (int)s->limits.nice);
 }
 
 static void apply_rlimits(const struct spawn_start *s)
 {
-	const struct sandbox_limits *l = &s->limits;
-	limit(RLIMIT_CORE, 0, 0);
-	limit(RLIMIT_NOFILE, FILES, FILES_MAX);
-	if (!s->enforce)
-		return;
-	if (l->nice)
-		setpriority(PRIO_PROCESS, 0, (int)l->nice);
-	if (l->cpu_seconds) /* SIGXCPU, and SIGKILL for who ignores it */
-		limit(RLIMIT_CPU, l->cpu_seconds, l->cpu_seconds + 1);
-	if (l->file_bytes)
-		limit(RLIMIT_FSIZE, l->file_bytes, l->file_bytes);
-	if (l->memory_bytes && s->memory_by_as)
-		limit(RLIMIT_AS, l->memory_bytes, l->memory_bytes);
-	if (s->nproc)
-		limit(RLIMIT_NPROC, s->nproc, s->nproc);
+	struct spawn_rlimit most[SPAWN_RLIMITS];
+	size_t n = spawn_rlimits(s, most);
+	for (size_t i = 0; i < n; i++)
+		setrlimit((__rlimit_resource_t)most[i].which, &most[i].value);
+	spawn_nice(s);
 }
 
 static void raise_oom_score(void)

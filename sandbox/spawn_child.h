@@ -2,6 +2,8 @@
 /* spawn_child.h - one start: from the spawner's (or a keeper's) process to the program. L1; single-threaded. */
 #pragma once
 
+#include <sys/resource.h>
+
 #include "sandbox/cgroup.h"
 #include "sandbox/spawn_msg.h"
 
@@ -30,6 +32,17 @@ void spawn_child_init(void);
 /* This process into its cgroup, and before others in the eyes of the out-of-memory killer: before a box is entered. Bare
  * system calls. NULL, or the step that failed with errno. */
 const char *spawn_place(const struct spawn_start *s);
+
+/* What rlimits the program gets, none wider than ours are now; how many. Bare system calls. */
+#define SPAWN_RLIMITS 6
+struct spawn_rlimit {
+	int which;
+	const char *name; /* "RLIMIT_CPU" */
+	struct rlimit value;
+};
+size_t spawn_rlimits(const struct spawn_start *s, struct spawn_rlimit ret[static SPAWN_RLIMITS]);
+/* This process, and what it starts, as nice as the program is to be. */
+void spawn_nice(const struct spawn_start *s);
 
 /* Start it. The pid, once the program runs, and in *ret what holds it. When it could not be reached, -errno with the reason in e, and
  * no process is left. The caller is suspended meanwhile, as by vfork. */
