@@ -174,22 +174,13 @@ struct actor actor_with_groups(const struct actor *who, gid_t gid)
 	return a;
 }
 
-static bool in_view(struct tree *t, fs_id id)
+/* The name by which policy knows what is at p: an agent's, a document's; NULL: the daemon's own. */
+static const char *object_of(struct tree *t, const struct place *p)
 {
-	struct place p;
-	return place_of(t, id, &p, NULL) == 0 && p.row->in_view;
-}
-
-/* The name by which policy knows what a is: an agent's, a document's; NULL: the daemon's own. */
-static const char *object_of(struct tree *t, const struct fs_attr *a)
-{
-	struct place p;
 	struct stored st;
-	if (place_of(t, a->id, &p, NULL) < 0)
-		return NULL;
-	if (place_store(&p) && place_store(&p) != &fs_store_agents)
-		return place_store(&p)->by_serial(t->rt, p.serial, &st) ? st.file : NULL;
-	struct agent *agent = p.serial ? agent_by_serial(t->rt, p.serial) : NULL;
+	if (place_store(p) && place_store(p) != &fs_store_agents)
+		return place_store(p)->by_serial(t->rt, p->serial, &st) ? st.file : NULL;
+	struct agent *agent = p->serial ? agent_by_serial(t->rt, p->serial) : NULL;
 	return agent ? agent_name(agent) : NULL;
 }
 
@@ -199,8 +190,11 @@ int access_check(struct tree *t, const struct actor *who, const struct fs_attr *
 	struct actor member = *who;
 	if (who->uid != a->uid) /* groups count for who does not own it */
 		member = actor_with_groups(who, a->gid);
-	const char *action = node && node->action && !in_view(t, a->id) ? node->action : "tree.walk";
-	return runtime_authorize(t->rt, &member, action, node ? object_of(t, a) : NULL, a->uid, a->gid, a->mode & 07777, want, e);
+	struct place p;
+	bool known = node && place_of(t, a->id, &p, NULL) == 0;
+	const char *action = node && node->action && !(known && p.row->in_view) ? node->action : "tree.walk";
+	return runtime_authorize(t->rt, &member, action, known ? object_of(t, &p) : NULL, a->uid, a->gid, a->mode & 07777, want,
+				 e);
 }
 
 void tree_failed(struct tree *t, const struct actor *who, fs_id id, const char *name,

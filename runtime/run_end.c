@@ -26,8 +26,9 @@ static void say_why(struct run *r, const struct sandbox_result *res, char **msg)
 {
 	unsigned n = r->number;
 	char limit[160] = "";
-	struct run_bounds b;
-	run_bounds(r->rt, r->agent ? agent_spec_get(r->agent, NULL) : NULL, &b, NULL);
+	struct run_bounds b = {0};
+	if (res->pids_refused || res->end == END_MEMORY || res->end == END_FILE_SIZE || res->end == END_CPU_TIME)
+		run_bounds(r->rt, r->agent ? agent_spec_get(r->agent, NULL) : NULL, &b, NULL); /* they name it */
 	if (res->pids_refused)
 		snprintf(limit, sizeof limit, " after %s%s refused it %llu processes", b.by, b.pids_key,
 			 (unsigned long long)res->pids_refused);
