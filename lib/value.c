@@ -107,6 +107,12 @@ const struct value *value_get(const struct value *v, const char *key)
 	return NULL;
 }
 
+const char *value_get_text(const struct value *v, const char *key)
+{
+	const struct value *m = value_get(v, key);
+	return m && m->type == VALUE_STRING ? m->string.data : NULL;
+}
+
 const char *value_type_name(enum value_type t)
 {
 	static const char *const names[] = {"null", "true or false", "whole number", "number",

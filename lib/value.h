@@ -72,6 +72,8 @@ void value_free(struct value *v); /* NULL is fine */
 
 /* The member of a map, NULL when absent or v is not a map. */
 const struct value *value_get(const struct value *v, const char *key);
+/* The text of that member, NULL when there is none or it is no string. */
+const char *value_get_text(const struct value *v, const char *key);
 
 const char *value_type_name(enum value_type t); /* "string", "list", ... */
 

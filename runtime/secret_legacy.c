@@ -34,23 +34,17 @@ static int open_with(const unsigned char *key, const unsigned char *nonce, const
 /* The bytes of a base64 member; *ret_len of them, the caller frees. NULL: damaged. */
 static unsigned char *bytes_at(const struct value *v, const char *key, size_t *ret_len)
 {
-	const struct value *m = value_get(v, key);
-	if (!m || m->type != VALUE_STRING)
+	const char *text = value_get_text(v, key);
+	if (!text)
 		return NULL;
-	size_t text_len = strlen(m->string.data), max = text_len / 4 * 3 + 3;
+	size_t text_len = strlen(text), max = text_len / 4 * 3 + 3;
 	unsigned char *out = malloc(max);
-	if (out && sodium_base642bin(out, max, m->string.data, text_len, NULL, ret_len, NULL,
+	if (out && sodium_base642bin(out, max, text, text_len, NULL, ret_len, NULL,
 				     sodium_base64_VARIANT_ORIGINAL) < 0) {
 		free(out);
 		out = NULL;
 	}
 	return out;
-}
-
-static const char *text_at(const struct value *v, const char *key)
-{
-	const struct value *m = value_get(v, key);
-	return m && m->type == VALUE_STRING ? m->string.data : "";
 }
 
 static int open_store(const struct secret_key *k, const struct value *v, struct secret_text *ret, struct err *e)
@@ -59,13 +53,13 @@ static int open_store(const struct secret_key *k, const struct value *v, struct 
 	size_t salt_len = 0, nonce_len = 0, len = 0, i = 0;
 	autofree unsigned char *salt = bytes_at(v, "salt", &salt_len), *nonce = bytes_at(v, "nonce", &nonce_len),
 			       *body = bytes_at(v, "ciphertext", &len);
-	const char *label = text_at(v, "kdf");
-	while (i < ARRAY_LEN(kdfs) && strcmp(kdfs[i].label, label) != 0)
+	const char *label = value_get_text(v, "kdf"), *algorithm = value_get_text(v, "algorithm");
+	while (i < ARRAY_LEN(kdfs) && strcmp(kdfs[i].label, label ? label : "") != 0)
 		i++;
 	if (i == ARRAY_LEN(kdfs))
-		return err_set(e, ERR_SECRET_SEAL, "its kdf '%.60s' is none of Symbiont's", label);
-	if (strcmp(text_at(v, "algorithm"), "AES-256-GCM") != 0)
-		return err_set(e, ERR_SECRET_SEAL, "its algorithm '%.60s' is not AES-256-GCM", text_at(v, "algorithm"));
+		return err_set(e, ERR_SECRET_SEAL, "its kdf '%.60s' is none of Symbiont's", label ? label : "");
+	if (!algorithm || strcmp(algorithm, "AES-256-GCM") != 0)
+		return err_set(e, ERR_SECRET_SEAL, "its algorithm '%.60s' is not AES-256-GCM", algorithm ? algorithm : "");
 	if (!salt || !nonce || !body || salt_len < 8 || nonce_len != NONCE_BYTES || len < TAG_BYTES ||
 	    len > SECRET_MAX + TAG_BYTES)
 		return damaged(e, "salt, nonce or ciphertext is missing or damaged");

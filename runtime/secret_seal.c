@@ -23,7 +23,15 @@
 
 #define MAGIC	 "symbisec"
 #define VERSION	 1
-#define HEAD	 60 /* and the name */
+#define HEAD	 60 /* and the name; in it: */
+#define AT_VERSION 8
+#define AT_KDF	 9
+#define AT_NAME_LEN 10
+#define AT_PASSES 12
+#define AT_KIB	 16
+#define AT_SALT	 20
+#define AT_KEY_ID 36
+#define AT_GENERATION 52
 #define WRAPPED	 (NONCE_BYTES + KEY_BYTES + TAG_BYTES)
 #define PASSES	 3
 #define KIB	 65536
@@ -31,7 +39,7 @@
 #define KIB_MAX	 (1u << 20)
 
 struct layout { /* where the parts of a sealed form are */
-	const unsigned char *head, *salt, *key_id, *wrap, *body;
+	const unsigned char *head, *wrap, *body;
 	size_t head_len, body_len; /* body: with nonce and tag */
 };
 
@@ -93,14 +101,14 @@ static int lay_out(struct layout *l, const void *sealed, size_t len, struct err 
 	const unsigned char *p = sealed;
 	if (len < HEAD || memcmp(p, MAGIC, strlen(MAGIC)) != 0)
 		return no_form(e, "it does not begin as one");
-	if (p[8] != VERSION)
-		return err_set(e, ERR_SECRET_SEAL, "a sealed secret of version %u, which this build does not read", p[8]);
-	size_t name_len = p[10] | (size_t)p[11] << 8;
-	if (p[9] > 1 || name_len > SECRET_NAME_MAX || memchr(p + HEAD, 0, name_len < len - HEAD ? name_len : len - HEAD))
+	if (p[AT_VERSION] != VERSION)
+		return err_set(e, ERR_SECRET_SEAL, "a sealed secret of version %u, which this build does not read", p[AT_VERSION]);
+	size_t name_len = p[AT_NAME_LEN] | (size_t)p[AT_NAME_LEN + 1] << 8;
+	if (p[AT_KDF] > 1 || name_len > SECRET_NAME_MAX || memchr(p + HEAD, 0, name_len < len - HEAD ? name_len : len - HEAD))
 		return no_form(e, "its head is damaged");
 	if (len < HEAD + name_len + WRAPPED + NONCE_BYTES + TAG_BYTES)
 		return no_form(e, "its end is missing");
-	*l = (struct layout){.head = p, .salt = p + 20, .key_id = p + 36, .head_len = HEAD + name_len};
+	*l = (struct layout){.head = p, .head_len = HEAD + name_len};
 	l->wrap = p + l->head_len;
 	l->body = l->wrap + WRAPPED;
 	l->body_len = len - l->head_len - WRAPPED;
@@ -111,10 +119,10 @@ static int lay_out(struct layout *l, const void *sealed, size_t len, struct err 
 
 static int head_of(const struct layout *l, struct secret_head *ret, struct err *e)
 {
-	*ret = (struct secret_head){.passphrase = l->head[9] == 1, .passes = get32(l->head + 12),
-				    .kib = get32(l->head + 16), .generation = get64(l->head + 52)};
+	*ret = (struct secret_head){.passphrase = l->head[AT_KDF] == 1, .passes = get32(l->head + AT_PASSES),
+				    .kib = get32(l->head + AT_KIB), .generation = get64(l->head + AT_GENERATION)};
 	memcpy(ret->name, l->head + HEAD, l->head_len - HEAD);
-	memcpy(ret->key_id, l->key_id, SECRET_ID_BYTES);
+	memcpy(ret->key_id, l->head + AT_KEY_ID, SECRET_ID_BYTES);
 	/* What a forged file may make us spend before it is refused. */
 	if (ret->passphrase && (ret->passes < 1 || ret->passes > PASSES_MAX || ret->kib < 8 || ret->kib > KIB_MAX))
 		return err_set(e, ERR_SECRET_SEAL, "its Argon2id costs (%u passes, %u KiB) are not within 1 to %d and 8 to %u",
@@ -158,27 +166,28 @@ static int wrapping_key(const struct secret_key *k, const struct secret_head *h,
 /* Name and generation go with the secret itself, whatever key wraps it: neither can be swapped. */
 static struct gcm body_of(const unsigned char *key, const unsigned char *nonce, const unsigned char *head, size_t head_len)
 {
-	return (struct gcm){.key = key, .nonce = nonce, .aad = head + 52, .aad_len = 8, .more = head + HEAD,
+	return (struct gcm){.key = key, .nonce = nonce, .aad = head + AT_GENERATION, .aad_len = 8, .more = head + HEAD,
 			    .more_len = head_len - HEAD};
 }
 
-static int make_head(const struct secret_key *k, const char *name, uint64_t generation, unsigned char *out)
+/* Its length. */
+static size_t make_head(const struct secret_key *k, const char *name, uint64_t generation, unsigned char *out)
 {
 	size_t len = strlen(name);
 	memset(out, 0, HEAD);
 	memcpy(out, MAGIC, strlen(MAGIC));
-	out[8] = VERSION;
-	out[9] = k->passphrase;
-	out[10] = (unsigned char)len;
-	out[11] = (unsigned char)(len >> 8);
-	put32(out + 12, k->passphrase ? PASSES : 0);
-	put32(out + 16, k->passphrase ? KIB : 0);
-	randombytes_buf(out + 20, SALT_BYTES);
+	out[AT_VERSION] = VERSION;
+	out[AT_KDF] = k->passphrase;
+	out[AT_NAME_LEN] = (unsigned char)len;
+	out[AT_NAME_LEN + 1] = (unsigned char)(len >> 8);
+	put32(out + AT_PASSES, k->passphrase ? PASSES : 0);
+	put32(out + AT_KIB, k->passphrase ? KIB : 0);
+	randombytes_buf(out + AT_SALT, SALT_BYTES);
 	if (!k->passphrase)
-		memcpy(out + 36, k->id, SECRET_ID_BYTES);
-	put64(out + 52, generation);
+		memcpy(out + AT_KEY_ID, k->id, SECRET_ID_BYTES);
+	put64(out + AT_GENERATION, generation);
 	memcpy(out + HEAD, name, len);
-	return (int)(HEAD + len);
+	return HEAD + len;
 }
 
 /* Append a head and the wrapped data key. */
@@ -187,15 +196,15 @@ static int add_wrapped(const struct secret_key *k, const char *name, uint64_t ge
 {
 	unsigned char head[HEAD + SECRET_NAME_MAX], wrap[WRAPPED], key[KEY_BYTES];
 	struct secret_head h = {.passphrase = k->passphrase, .passes = PASSES, .kib = KIB};
-	int n = make_head(k, name, generation, head);
+	size_t n = make_head(k, name, generation, head);
 	memcpy(h.key_id, k->id, sizeof h.key_id);
 	randombytes_buf(wrap, NONCE_BYTES);
-	int r = wrapping_key(k, &h, head + 20, key, e);
-	struct gcm g = {.key = key, .nonce = wrap, .aad = head, .aad_len = (size_t)n, .more = "", .more_len = 0};
+	int r = wrapping_key(k, &h, head + AT_SALT, key, e);
+	struct gcm g = {.key = key, .nonce = wrap, .aad = head, .aad_len = n, .more = "", .more_len = 0};
 	if (r == 0)
 		r = gcm_seal(&g, data_key, KEY_BYTES, wrap + NONCE_BYTES, e);
 	sodium_memzero(key, sizeof key);
-	if (r == 0 && (buf_add(out, head, (size_t)n) < 0 || buf_add(out, wrap, sizeof wrap) < 0))
+	if (r == 0 && (buf_add(out, head, n) < 0 || buf_add(out, wrap, sizeof wrap) < 0))
 		r = err_set(e, ERR_SYS_MEMORY, "no memory for the sealed secret");
 	return r;
 }
@@ -203,7 +212,7 @@ static int add_wrapped(const struct secret_key *k, const char *name, uint64_t ge
 int secret_seal(const struct secret_key *k, const char *name, uint64_t generation, const void *plain, size_t len,
 		struct buf *out, struct err *e)
 {
-	unsigned char data_key[KEY_BYTES], head[HEAD + SECRET_NAME_MAX];
+	unsigned char data_key[KEY_BYTES];
 	size_t begin = out->len;
 	int r = secret_name_check(name, e);
 	if (r == 0 && len > SECRET_MAX)
@@ -215,11 +224,10 @@ int secret_seal(const struct secret_key *k, const char *name, uint64_t generatio
 	if (r == 0 && buf_reserve(out, NONCE_BYTES + len + TAG_BYTES) < 0)
 		r = err_set(e, ERR_SYS_MEMORY, "no memory for the sealed secret");
 	if (r == 0) {
-		size_t head_len = HEAD + strlen(name);
+		const unsigned char *head = (const unsigned char *)out->data + begin;
 		unsigned char *body = (unsigned char *)out->data + out->len;
-		memcpy(head, out->data + begin, head_len);
 		randombytes_buf(body, NONCE_BYTES);
-		struct gcm g = body_of(data_key, body, head, head_len);
+		struct gcm g = body_of(data_key, body, head, HEAD + strlen(name));
 		r = gcm_seal(&g, plain, len, body + NONCE_BYTES, e);
 		if (r == 0) {
 			out->len += NONCE_BYTES + len + TAG_BYTES;
@@ -238,13 +246,33 @@ static int unwrap(const struct secret_key *k, const struct layout *l, struct sec
 	unsigned char key[KEY_BYTES];
 	int r = head_of(l, h, e);
 	if (r == 0)
-		r = wrapping_key(k, h, l->salt, key, e);
+		r = wrapping_key(k, h, l->head + AT_SALT, key, e);
 	struct gcm g = {.key = key, .nonce = l->wrap, .aad = l->head, .aad_len = l->head_len, .more = "", .more_len = 0};
 	if (r == 0 && gcm_open(&g, l->wrap + NONCE_BYTES, KEY_BYTES, data_key) < 0)
 		r = h->passphrase ? err_set(e, ERR_SECRET_KEY, "another passphrase, or the head of '%.100s' was altered", h->name)
 				  : err_set(e, ERR_SECRET_SEAL, "the head of '%.100s' was altered", h->name);
 	sodium_memzero(key, sizeof key);
 	return r;
+}
+
+/* Caller wipes data_key, also when it fails. */
+static int open_with_key(const struct secret_key *k, const char *name, const struct layout *l, struct secret_text *ret,
+			 struct secret_head *h, unsigned char data_key[static KEY_BYTES], struct err *e)
+{
+	*ret = (struct secret_text){0};
+	int r = unwrap(k, l, h, data_key, e);
+	if (r == 0 && name && strcmp(name, h->name) != 0)
+		r = err_set(e, ERR_SECRET_SEAL, "this is the secret '%.100s', not '%.100s': files were moved or swapped",
+			    h->name, name);
+	if (r == 0)
+		r = secret_text_new(ret, l->body_len - NONCE_BYTES - TAG_BYTES, e);
+	if (r < 0)
+		return r;
+	struct gcm g = body_of(data_key, l->body, l->head, l->head_len);
+	if (gcm_open(&g, l->body + NONCE_BYTES, ret->len, ret->data) == 0)
+		return 0;
+	secret_text_free(ret);
+	return err_set(e, ERR_SECRET_SEAL, "the secret '%.100s' was altered", h->name);
 }
 
 int secret_open(const struct secret_key *k, const char *name, const void *sealed, size_t len, struct secret_text *ret,
@@ -256,21 +284,9 @@ int secret_open(const struct secret_key *k, const char *name, const void *sealed
 	*ret = (struct secret_text){0};
 	int r = lay_out(&l, sealed, len, e);
 	if (r == 0)
-		r = unwrap(k, &l, &h, data_key, e);
-	if (r == 0 && name && strcmp(name, h.name) != 0)
-		r = err_set(e, ERR_SECRET_SEAL, "this is the secret '%.100s', not '%.100s': files were moved or swapped", h.name,
-			    name);
-	if (r == 0)
-		r = secret_text_new(ret, l.body_len - NONCE_BYTES - TAG_BYTES, e);
-	if (r == 0) {
-		struct gcm g = body_of(data_key, l.body, l.head, l.head_len);
-		if (gcm_open(&g, l.body + NONCE_BYTES, ret->len, ret->data) < 0)
-			r = err_set(e, ERR_SECRET_SEAL, "the secret '%.100s' was altered", h.name);
-	}
+		r = open_with_key(k, name, &l, ret, &h, data_key, e);
 	if (r == 0 && head)
 		*head = h;
-	if (r < 0)
-		secret_text_free(ret);
 	sodium_memzero(data_key, sizeof data_key);
 	return r;
 }
@@ -280,15 +296,12 @@ int secret_rewrap(const struct secret_key *old, const struct secret_key *new_key
 {
 	struct layout l = {0};
 	struct secret_head h;
-	struct secret_text whole;
+	struct secret_text whole = {0};
 	unsigned char data_key[KEY_BYTES];
-	int r = secret_open(old, NULL, sealed, len, &whole, &h, e); /* nothing damaged is made to look new */
-	if (r < 0)
-		return r;
+	int r = lay_out(&l, sealed, len, e);
+	if (r == 0) /* all of it: nothing damaged is made to look new */
+		r = open_with_key(old, NULL, &l, &whole, &h, data_key, e);
 	secret_text_free(&whole);
-	r = lay_out(&l, sealed, len, e);
-	if (r == 0)
-		r = unwrap(old, &l, &h, data_key, e);
 	if (r == 0)
 		r = add_wrapped(new_key, h.name, h.generation, data_key, out, e);
 	if (r == 0 && buf_add(out, l.body, l.body_len) < 0)

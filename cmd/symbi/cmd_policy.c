@@ -61,12 +61,6 @@ static int explain(const struct policy_set *s, const struct policy_words *w)
 
 /* ---- cases: a list of requests with `expect`, and `rule` where it matters ---- */
 
-static const char *text_at(const struct value *v, const char *key)
-{
-	const struct value *m = value_get(v, key);
-	return m && m->type == VALUE_STRING ? m->string.data : NULL;
-}
-
 static int case_keys(const char *file, const struct value *v, struct err *e)
 {
 	static const char *const known[] = {"type", "operation", "resource", "agent", "tier", "level", "address", "expect",
@@ -80,7 +74,7 @@ static int case_keys(const char *file, const struct value *v, struct err *e)
 				      "%s:%u: '%.60s': a case has texts named type operation resource agent tier level "
 				      "address expect rule", file, v->map.members[i].line, v->map.members[i].key);
 	}
-	return v->type == VALUE_MAP && text_at(v, "expect")
+	return v->type == VALUE_MAP && value_get_text(v, "expect")
 		       ? 0
 		       : err_at(e, ERR_POLICY_INVALID, v->line, "%s:%u: a case is a map with `expect`", file, v->line);
 }
@@ -91,12 +85,12 @@ static int run_case(const struct policy_set *s, const char *file, const struct v
 	struct policy_asked a;
 	struct policy_decision d;
 	enum policy_effect want;
-	struct policy_words w = {text_at(v, "type"), text_at(v, "operation"), text_at(v, "resource"), text_at(v, "agent"),
-			  text_at(v, "tier"), text_at(v, "level"),     text_at(v, "address")};
+	struct policy_words w = {value_get_text(v, "type"), value_get_text(v, "operation"), value_get_text(v, "resource"), value_get_text(v, "agent"),
+			  value_get_text(v, "tier"), value_get_text(v, "level"),     value_get_text(v, "address")};
 	int r = case_keys(file, v, e);
-	if (r == 0 && policy_effect_find(text_at(v, "expect"), &want) < 0)
+	if (r == 0 && policy_effect_find(value_get_text(v, "expect"), &want) < 0)
 		r = err_at(e, ERR_POLICY_INVALID, v->line, "%s:%u: '%.40s' is no effect", file, v->line,
-			   text_at(v, "expect"));
+			   value_get_text(v, "expect"));
 	if (r < 0)
 		return r;
 	d = (struct policy_decision){.effect = POLICY_DENY};
@@ -104,7 +98,7 @@ static int run_case(const struct policy_set *s, const char *file, const struct v
 		policy_decide(s, &a.q, &d);
 	else if (e->code == ERR_POLICY_REQUEST)
 		return err_wrap(e, "%s:%u", file, v->line);
-	const char *rule = text_at(v, "rule"), *by = d.rule ? d.rule : "no_match";
+	const char *rule = value_get_text(v, "rule"), *by = d.rule ? d.rule : "no_match";
 	if (d.effect == want && (!rule || strcmp(rule, by) == 0))
 		return 1;
 	printf("%s:%u: %s %s: %s by %s, expected %s%s%s\n", file, v->line, w.op, w.resource,

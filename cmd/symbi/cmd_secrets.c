@@ -27,12 +27,17 @@ struct words { /* of the command; NULL: not said */
 	struct where where;
 };
 
+static const char *own_key(const struct words *w, char out[static PATH_MAX + 16])
+{
+	snprintf(out, PATH_MAX + 16, "%s/master.key", w->where.at.state);
+	return out;
+}
+
 static int load_key(const struct words *w, const char *file, struct secret_key **ret, struct err *e)
 {
 	char in_use[PATH_MAX + 16];
-	struct secret_key_places at = {.file = file, .passphrase_fd = -1, .in_use = in_use};
+	struct secret_key_places at = {.file = file, .passphrase_fd = -1, .in_use = own_key(w, in_use)};
 	uint64_t fd;
-	snprintf(in_use, sizeof in_use, "%s/master.key", w->where.at.state);
 	if (!file && w->passphrase_fd) {
 		if (parse_u64(w->passphrase_fd, 0, 1024, &fd, e) < 0)
 			return err_wrap(e, "--passphrase-fd");
@@ -111,11 +116,11 @@ static const char *name_of(const struct words *w, const char *path, char out[PAT
 
 static int keygen(const struct words *w, struct err *e)
 {
-	char path[PATH_MAX + 16];
-	snprintf(path, sizeof path, "%s/master.key", w->where.at.state);
-	int r = secret_key_make(w->out ? w->out : path, e);
+	char in_use[PATH_MAX + 16];
+	const char *path = w->out ? w->out : own_key(w, in_use);
+	int r = secret_key_make(path, e);
 	if (r == 0)
-		printf("%s\n", w->out ? w->out : path);
+		printf("%s\n", path);
 	return r;
 }
 
