@@ -141,7 +141,8 @@ static uint64_t start(const char *script)
 static void kill_ends_all_of_it(void **state)
 {
 	(void)state;
-	uint64_t id = start(DAEMON "(sh -c 'kill -STOP $$; sleep 99' \"$0\") & trap '' TERM; echo up; wait");
+	/* gVisor hangs up a group with a stopped process in it, which Linux does to a newly orphaned one alone. */
+	uint64_t id = start("trap '' TERM HUP; " DAEMON "(sh -c 'kill -STOP $$; sleep 99' \"$0\") & echo up; wait");
 	spawned_until(&s, driver->tier > TIER_1 ? left() && *text_of(s.out) : running(s.work) >= 3);
 	sandbox_kill(s.client, id, NULL);
 	assert_int_equal(spawned_wait(&s, id)->result.end, END_KILLED);
