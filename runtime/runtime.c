@@ -87,11 +87,7 @@ int runtime_open(struct runtime **ret, const struct runtime_opts *o, struct err 
 	events_cut(rt, journal_last_seq(rt->journal));
 	policies_compile(rt);
 	rt->replaying = false;
-	struct agent *dirty = rt->dirty;
-	if (documents_dirty(rt))
-		store_changed(rt);
-	if (dirty)
-		store_dirty(dirty); /* arms the timer for what the replay changed */
+	store_replayed(rt);
 	if (!o->resumed)
 		trash_empty(rt);
 	say(rt, o->resumed ? "worker restarted" : "started");

@@ -284,6 +284,9 @@ int store_open(struct runtime *rt, struct err *e);
 void store_dirty(struct agent *a);
 void store_changed(struct runtime *rt); /* something but an agent is to be written */
 void store_forget(struct runtime *rt, const char *key);
+/* Behind a replay: write what it changed, at once when it was long. Else a worker that is killed again and again, each time
+ * before its next commit, would begin with a longer replay each time. */
+void store_replayed(struct runtime *rt);
 void store_close(struct runtime *rt); /* writes what is dirty */
 void store_run_key(uint32_t serial, uint32_t run, char out[40]);
 void store_agent_key(uint32_t serial, char out[40]);

@@ -11,6 +11,7 @@
 #include "runtime/runtime_i.h"
 
 #define STORE_MAP_BYTES (1ull << 30)
+#define REPLAY_MAX	1000  /* records at a start, before what they changed is written at once */
 #define DIRTY_MAX	20000 /* agents, before a commit does not wait for its time */
 
 struct saved_agent {
@@ -237,6 +238,15 @@ void store_changed(struct runtime *rt)
 	if (!rt->replaying && !rt->store_timer.place)
 		timer_set(&rt->timers, &rt->store_timer,
 			  config_ms(rt->config, "store.checkpoint_interval"), on_time, rt);
+}
+
+void store_replayed(struct runtime *rt)
+{
+	if (!rt->dirty && !rt->dead && !documents_dirty(rt))
+		return;
+	bool is_long = journal_last_seq(rt->journal) - kv_seq(rt->kv) > REPLAY_MAX;
+	timer_set(&rt->timers, &rt->store_timer, is_long ? 0 : config_ms(rt->config, "store.checkpoint_interval"), on_time,
+		  rt);
 }
 
 void store_forget(struct runtime *rt, const char *key)

@@ -27,7 +27,7 @@ class Load:
         self.acked = {}  # name -> text, or None when removed
         self.asked = 0
         self.slow_asked = 0
-        self.events = {}  # reader -> all that it read
+        self.events = {}  # reader -> all that it read, in pieces
         self.lock = threading.Lock()
         self.threads = []
 
@@ -76,13 +76,13 @@ class Load:
     def event_reader(self, r):
         try:
             with open(self.d.path("wait/events"), "rb", buffering=0) as f:
-                self.events[r] = b""
+                self.events[r] = []
                 while not self.stop:
                     got = f.read(65536)
                     if not got:
                         self.failed(f"reader {r}", "end of wait/events")
                         return
-                    self.events[r] += got
+                    self.events[r].append(got)
         except OSError as e:
             self.failed(f"reader {r} of wait/events", e)
 
@@ -138,7 +138,7 @@ def check_events(d, load):
     bad += [f"the feed tells {feed[i].decode()} before {feed[i + 1].decode()}"
             for i in range(len(seqs) - 1) if seqs[i] >= seqs[i + 1]]
     for r, text in load.events.items():
-        lines = text.splitlines()
+        lines = b"".join(text).splitlines()
         if not lines:
             bad.append(f"reader {r} of wait/events was told nothing")
         elif lines[0] not in place:
@@ -206,7 +206,7 @@ def main():
         bad.append("the counting agent's output has a gap")
     print(f"{n + 1} kills, worker_restarts {d.status('worker_restarts')}, "
           f"{sum(t is not None for t in load.acked.values())} agents, {load.asked} asked, "
-          f"{sum(t.count(10) for t in load.events.values())} events read, counted to {lines[-1]}, "
+          f"{sum(p.count(10) for t in load.events.values() for p in t)} events read, counted to {lines[-1]}, "
           f"longest wait for an answer behind a kill {longest * 1000:.0f} ms, seed {seed}")
     for b in bad[:20]:
         print("FAILED:", b)

@@ -3,6 +3,7 @@
  * acknowledged command, or after the one under way, whole. Rounds by argument, 25 when none is given. */
 #include <poll.h>
 
+#include "lib/kv.h"
 #include "lib/parse.h"
 #include "tests/support/engine.h"
 
@@ -224,9 +225,61 @@ static void a_killed_engine_is_whole_again(void **state)
 	engine_done(&t);
 }
 
+/* What the store includes once nobody has it open. */
+static uint64_t stored_seq(const struct engine *t)
+{
+	char dir[200];
+	struct loop loop;
+	struct kv *kv = NULL;
+	snprintf(dir, sizeof dir, "%s/store", t->dir);
+	assert_int_equal(loop_init(&loop, NULL), 0);
+	assert_int_equal(kv_open(&kv, dir, 1u << 30, &loop, NULL), 0);
+	uint64_t seq = kv_seq(kv);
+	kv_close(kv);
+	loop_done(&loop);
+	return seq;
+}
+
+static void work_and_die(struct engine *t, unsigned commands, unsigned wait_ms)
+{
+	pid_t pid = fork();
+	if (pid == 0) {
+		engine_open(t, false);
+		for (unsigned i = 0; i < commands; i++) {
+			struct command c = {PUT, i % NAMES, 0, i};
+			if (engine_do(t, &c) < 0)
+				_exit(1);
+		}
+		engine_turn(t, wait_ms);
+		_exit(0);
+	}
+	int status = -1;
+	waitpid(pid, &status, 0);
+	assert_int_equal(status, 0);
+}
+
+/* However seldom the state is written, and however soon an engine is killed again: a long tail is replayed once. */
+static void a_long_replay_is_not_made_twice(void **state)
+{
+	(void)state;
+	struct engine t;
+	engine_init(&t);
+	engine_set(&t, "store.checkpoint_interval", "1h");
+	work_and_die(&t, 1200, 0);
+	assert_true(stored_seq(&t) < 1000);
+	for (int tries = 0; stored_seq(&t) < 1200; tries++) {
+		assert_true(tries < 50);
+		work_and_die(&t, 0, 100);
+	}
+	engine_open(&t, false);
+	assert_int_equal(agent_count(t.rt), NAMES);
+	engine_done(&t);
+}
+
 int main(int argc, char **argv)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(a_killed_engine_is_whole_again)};
+	const struct CMUnitTest tests[] = {cmocka_unit_test(a_killed_engine_is_whole_again),
+					   cmocka_unit_test(a_long_replay_is_not_made_twice)};
 	if (argc > 1 && parse_u64(argv[1], 1, 1000000, &rounds, NULL) < 0)
 		return 2;
 	return cmocka_run_group_tests(tests, NULL, NULL);
