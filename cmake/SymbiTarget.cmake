@@ -38,9 +38,9 @@ function(symbi_link_packages target visibility)
   endforeach()
 endfunction()
 
-# symbi_layer(NAME NEEDS layer... PKG pkg...): the static library of the folder NAME.
+# symbi_layer(NAME NEEDS layer... PKG pkg... LIB lib...): the static library of the folder NAME. LIB: without a .pc file.
 function(symbi_layer name)
-  cmake_parse_arguments(A "" "" "NEEDS;PKG" ${ARGN})
+  cmake_parse_arguments(A "" "" "NEEDS;PKG;LIB" ${ARGN})
   file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/${name}/*.c ${CMAKE_SOURCE_DIR}/${name}/*.cc)
   add_library(symbi_${name} STATIC ${sources})
   target_link_libraries(symbi_${name} PUBLIC symbi_flags)
@@ -48,6 +48,11 @@ function(symbi_layer name)
     target_link_libraries(symbi_${name} PUBLIC symbi_${n})
   endforeach()
   symbi_link_packages(symbi_${name} PUBLIC ${A_PKG})
+  foreach(lib ${A_LIB})
+    string(MAKE_C_IDENTIFIER "LIB_${lib}" var)
+    find_library(${var} ${lib} REQUIRED)
+    target_link_libraries(symbi_${name} PUBLIC ${${var}})
+  endforeach()
 endfunction()
 
 function(symbi_program name)

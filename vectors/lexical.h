@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: MIT */
+/* lexical.h - an inverted index over the words of texts, ranked by Okapi BM25. L1; any number of threads may search while
+ * nobody changes it: the caller keeps the two apart.
+ *
+ * Robertson and Zaragoza, "The Probabilistic Relevance Framework: BM25 and Beyond" (2009), with the idf of Lucene,
+ * log(1 + (N - n + 0.5) / (n + 0.5)), which is never negative. k1 1.2, b 0.75. Terms are those of tokens.h.
+ *
+ * Postings are gaps and counts of 7 bits a byte, some 2 bytes each. A removed text's postings stay until they are a
+ * quarter of all; then all lists are cut. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "lib/err.h"
+#include "vectors/tokens.h"
+
+#define LEXICAL_QUERY_TERMS 128 /* different terms of a query; the rest of it is not looked at */
+
+struct lexical;
+
+int lexical_new(struct lexical **ret, struct err *e); /* 0 or -ENOMEM; the caller owns *ret */
+void lexical_free(struct lexical *ix);		      /* NULL is fine */
+
+/* Adds a text under a number of the caller's, greater than all before it. 0 or -ENOMEM; then a part of the terms may be
+ * there, which lexical_remove takes out again. */
+int lexical_add(struct lexical *ix, uint32_t doc, const char *text, size_t len, struct tokens *t, struct err *e);
+/* Takes it out; the text must be the one that was added. */
+int lexical_remove(struct lexical *ix, uint32_t doc, const char *text, size_t len, struct tokens *t, struct err *e);
+
+struct lexical_hit {
+	uint32_t doc;
+	float score; /* of BM25, above 0 */
+};
+
+struct lexical_filter { /* may this one be found? */
+	bool (*fn)(void *arg, uint32_t doc);
+	void *arg;
+};
+
+struct lexical_scratch { /* of a thread that searches, zeroed at first, kept from one search to the next */
+	float *score;
+	uint32_t *touched;
+	size_t cap, n;
+};
+void lexical_scratch_done(struct lexical_scratch *s);
+
+/* The best k for the words of query, best first, of equal ones the older first. filter may be NULL. *n: how many there are,
+ * at most k. 0 or -ENOMEM. */
+int lexical_search(const struct lexical *ix, const char *query, size_t len, struct tokens *t,
+		   const struct lexical_filter *filter, struct lexical_scratch *s, struct lexical_hit *ret, size_t k,
+		   size_t *n, struct err *e);
+
+struct lexical_stats {
+	uint64_t docs, terms, postings, bytes; /* bytes: of memory, roughly */
+};
+struct lexical_stats lexical_stats(const struct lexical *ix);
+
+/* In how many texts the term is; 0: in none. A term as tokens.h makes it. */
+uint32_t lexical_df(const struct lexical *ix, const char *term, size_t len);
