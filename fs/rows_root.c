@@ -138,8 +138,8 @@ const struct fs_node fs_nodes_root[] = {
 };
 /* clang-format on */
 
-extern const struct fs_node fs_nodes_agents[], fs_nodes_policies[];
-const struct fs_node *const fs_tables[] = {fs_nodes_root, fs_nodes_agents, fs_nodes_policies, NULL};
+extern const struct fs_node fs_nodes_agents[], fs_nodes_policies[], fs_nodes_audit[];
+const struct fs_node *const fs_tables[] = {fs_nodes_root, fs_nodes_agents, fs_nodes_policies, fs_nodes_audit, NULL};
 
 /* ---- what is rendered from the rows themselves ---- */
 

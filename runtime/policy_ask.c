@@ -27,6 +27,8 @@ static const struct act {
 	{"profile.change", POLICY_CUSTOM, POLICY_WRITE, POLICY_READ, "sandbox/profiles/", "sandbox/profiles"},
 	{"daemon.control", POLICY_CUSTOM, POLICY_EXECUTE, POLICY_EXECUTE, "", "daemon"},
 	{"config.read", POLICY_CUSTOM, POLICY_READ, POLICY_READ, "", "config"},
+	{"audit.read", POLICY_CUSTOM, POLICY_READ, POLICY_READ, "audit/", "audit"},
+	{"audit.verify", POLICY_CUSTOM, POLICY_EXECUTE, POLICY_READ, "", "audit"},
 	{"events.read", POLICY_CUSTOM, POLICY_READ, POLICY_READ, "", "events"},
 };
 

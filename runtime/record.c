@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "lib/parse.h"
 #include "runtime/runtime_i.h"
 
 const struct actor actor_self;
@@ -211,6 +212,27 @@ static void apply(struct runtime *rt, struct facts *f, uid_t actor)
 	emit(rt, f, a, actor);
 }
 
+const char *record_type_name(uint16_t type)
+{
+	return type == REC_STORE ? "store.saved" : type < REC_TYPE_COUNT && types[type].event ? types[type].event : "unknown";
+}
+
+/* An agent's records begin with its serial; those of documents with theirs, which are no agents. Who acts from a view
+ * is the agent of that. */
+uint32_t record_agent(const struct journal_record *rec)
+{
+	static const char begin[] = "{\"v\":1,\"serial\":";
+	char number[12] = "";
+	size_t n = 0;
+	if (rec->type < REC_TYPE_COUNT && types[rec->type].fields[0] == &serial &&
+	    documents_of_record(rec->type) == DOCUMENT_KINDS && rec->body_len > sizeof begin &&
+	    memcmp(rec->body, begin, sizeof begin - 1) == 0)
+		for (const char *p = rec->body + sizeof begin - 1; n < sizeof number - 1 && *p >= '0' && *p <= '9'; p++)
+			number[n++] = *p;
+	uint32_t about = (uint32_t)parse_leading_u64(number);
+	return about ? about : rec->view;
+}
+
 int record_replay(void *arg, const struct journal_record *rec)
 {
 	struct runtime *rt = arg;
@@ -247,6 +269,7 @@ static void acked(struct journal_ack *ack, uint64_t seq, int r)
 	struct pending_done *p = container_of(ack, struct pending_done, ack);
 	struct err e;
 	events_publish(p->rt);
+	audit_poke(p->rt->audit);
 	if (r < 0)
 		err_sys(&e, ERR_JOURNAL_IO, -r, "the journal could not be written");
 	p->done.fn(p->done.arg, r < 0 ? &e : NULL);
@@ -285,6 +308,8 @@ static int append(struct runtime *rt, const struct actor *who, struct facts *f, 
 	f->seq = rec.seq;
 	f->time_ms = rec.time_ms;
 	*ret_done = c == JOURNAL_FAST;
+	if (*ret_done)
+		audit_poke(rt->audit);
 	return r;
 }
 

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "lib/log.h"
+#include "runtime/audit_export.h"
 #include "runtime/runtime_i.h"
 #include "sandbox/spec.h"
 
@@ -23,6 +24,28 @@ static int open_journal(struct runtime *rt, struct err *e)
 	struct journal_opts o = {.dir = dir,
 				 .segment_bytes = config_u64(rt->config, "journal.segment_mb") << 20};
 	return journal_open(&rt->journal, &o, rt->loop, kv_seq(rt->kv), record_replay, rt, e);
+}
+
+/* The signing key stands beside the state, not in the trail's directory: a copy of that is for others. */
+static int open_audit(struct runtime *rt, struct err *e)
+{
+	char dir[4096], journal[4096], key[4096];
+	const char *key_file = config_str(rt->config, "audit.key_file"), *to = config_str(rt->config, "audit.export");
+	snprintf(dir, sizeof dir, "%s/audit", rt->state_dir);
+	snprintf(journal, sizeof journal, "%s/journal", rt->state_dir);
+	snprintf(key, sizeof key, "%s/audit.key", rt->state_dir);
+	struct audit_opts o = {.dir = dir,
+			       .journal_dir = journal,
+			       .key_file = *key_file ? key_file : key,
+			       .export_to = to,
+			       .journal = rt->journal,
+			       .loop = rt->loop,
+			       .every_records = config_u64(rt->config, "audit.checkpoint_records"),
+			       .every_ms = config_ms(rt->config, "audit.checkpoint_interval"),
+			       .type_name = record_type_name,
+			       .agent_of = record_agent};
+	int r = audit_export_check(to, e);
+	return r < 0 ? r : audit_open(&rt->audit, &o, e);
 }
 
 static void say(struct runtime *rt, const char *what)
@@ -80,6 +103,8 @@ int runtime_open(struct runtime **ret, const struct runtime_opts *o, struct err 
 		r = store_open(rt, e);
 	if (r == 0)
 		r = open_journal(rt, e);
+	if (r == 0)
+		r = open_audit(rt, e);
 	if (r < 0) {
 		runtime_close(rt);
 		return r;
@@ -111,6 +136,7 @@ void runtime_stop(struct runtime *rt, struct runtime_done done)
 		return;
 	rt->stopping = true;
 	rt->stopped = done;
+	audit_stop_verifying(rt->audit);
 	for (struct run *r = rt->active, *next; r; r = next) {
 		next = r->active_next;
 		run_end(r, r->process ? ERR_NONE : ERR_SYS_STOPPING, "the daemon was stopped");
@@ -136,6 +162,11 @@ void runtime_close(struct runtime *rt)
 	documents_close(rt);
 	triggers_close(rt);
 	errors_close(rt);
+	if (rt->audit) {
+		journal_flush(rt->journal);
+		audit_close(rt->audit);
+		rt->audit = NULL;
+	}
 	journal_close(rt->journal);
 	sched_done(&rt->sched);
 	timers_close(&rt->timers);
@@ -156,6 +187,11 @@ int runtime_authorize(struct runtime *rt, const struct actor *who, const char *a
 		return policies_ask(rt, who, action, object, want & (W_OK | X_OK), e);
 	return err_set(e, ERR_FS_MODE, "uid %u may not do this (%s); the owner is uid %u", who->uid,
 		       action, owner);
+}
+
+struct audit *runtime_audit(struct runtime *rt)
+{
+	return rt->audit;
 }
 
 struct config *runtime_config(struct runtime *rt)
@@ -204,6 +240,10 @@ int runtime_render_health(struct runtime *rt, struct buf *out)
 		return buf_adds(out, "stopping\n");
 	if (!rt->policies.active)
 		return buf_printf(out, "the stored policies do not load, only root may act: %s\n", rt->policies.why.msg);
+	size_t before = out->len;
+	audit_render_trouble(rt->audit, out);
+	if (out->len > before)
+		return out->fail;
 	return buf_adds(out, rt->spawn && !rt->spawn_lost ? "ok\n" : "no spawner: agents cannot be started\n");
 }
 

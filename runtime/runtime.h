@@ -211,5 +211,7 @@ int runtime_ctl(struct runtime *rt, const struct actor *who, const char *line, s
 /* Read the settings anew (SIGHUP, `reload`). On an error the old ones stay in force. */
 int runtime_reload(struct runtime *rt, struct err *e);
 int runtime_ctl_check(const char *line, size_t len, struct err *e);
+struct audit;
+struct audit *runtime_audit(struct runtime *rt); /* audit.h */
 struct config *runtime_config(struct runtime *rt);
 struct loop *runtime_loop(struct runtime *rt);

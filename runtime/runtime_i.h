@@ -8,6 +8,7 @@
 #include "lib/kv.h"
 #include "lib/map.h"
 #include "lib/mem.h"
+#include "runtime/audit.h"
 #include "runtime/documents_i.h"
 #include "runtime/policies_i.h"
 #include "runtime/quota.h"
@@ -163,6 +164,7 @@ struct runtime {
 	struct config *config;
 	struct loop *loop;
 	struct journal *journal;
+	struct audit *audit;
 	struct kv *kv;
 	struct spawn_client *spawn; /* NULL: none was given */
 	bool spawn_lost;	    /* nothing can be started any more */
@@ -224,6 +226,9 @@ extern const struct runtime_done done_nobody;
 int record(struct runtime *rt, const struct actor *who, struct facts *f, struct runtime_done done,
 	   struct err *e);
 int record_replay(void *arg, const struct journal_record *rec);
+/* For the audit trail; any thread. */
+const char *record_type_name(uint16_t type);
+uint32_t record_agent(const struct journal_record *rec); /* serial of whom it is about, or who acted; 0: no agent */
 
 /* ---- fields.c: structs to JSON and bytes by one table ---- */
 enum field_kind { FIELD_U32, FIELD_U64, FIELD_I64, FIELD_BOOL, FIELD_STR, FIELD_STATE };

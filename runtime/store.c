@@ -177,7 +177,8 @@ static void written(void *arg, uint64_t seq, int r)
 		log_err(LOG_LEVEL_ERROR, "store.commit_failed", &e, NULL, NULL);
 		return;
 	}
-	if (journal_retire(rt->journal, seq, config_u64(rt->config, "journal.keep_mb") << 20, &e) < 0)
+	uint64_t kept = audit_kept_seq(rt->audit); /* what the trail does not have yet stays */
+	if (journal_retire(rt->journal, seq < kept ? seq : kept, config_u64(rt->config, "journal.keep_mb") << 20, &e) < 0)
 		log_err(LOG_LEVEL_WARN, "journal.retire_failed", &e, NULL, NULL);
 }
 

@@ -56,6 +56,14 @@ static const struct command commands[] = {
 	 "in their order instead of the default files."},
 	{"journal", cmd_journal, "cat | verify | stat [--state DIR] [--json]",
 	 "read the journal with every check; works without the daemon", NULL},
+	{"audit", cmd_audit,
+	 "verify [--checkpoint FILE,...] | proof SEQ | proof OLD NEW | check --proof FILE [--checkpoint FILE]; "
+	 "[--log DIR] [--key FILE] [--state DIR] [--json]",
+	 "verify the audit trail in a copy of its directory, make and check proofs; works without the daemon",
+	 "DIR is a copy of audit/, or of STATE/audit, which is what is taken without it. FILE of --key is audit/key.pub\n"
+	 "as you know it, of --checkpoint an audit/head that was kept elsewhere: only that reveals a tail that was cut\n"
+	 "off, or an older copy. proof SEQ: that this record is signed; OLD NEW: that the trail of NEW records begins\n"
+	 "with that of OLD; check proves it to whom has neither. Exit status 1 when something is not as it was signed."},
 	{"policy", cmd_policy,
 	 "check FILE... | explain FILE... --operation OP --resource NAME [--type TYPE] [--agent NAME] "
 	 "[--tier TIER] [--level LEVEL] [--address IP] | test FILE... --cases FILE",
