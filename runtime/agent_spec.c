@@ -111,6 +111,22 @@ static int check_mode(struct spec_reader *r)
 	return 0;
 }
 
+/* What holds its program must be of its tier, and nothing said of it may be without effect. */
+static int check_sandbox(struct spec_reader *r)
+{
+	const struct agent_spec *s = r->s;
+	if (s->profile && s->tier == TIER_NONE)
+		return contradiction(r, !s->tier_given, "'sandbox_profile' is for a tier that has a sandbox, not for None");
+	if (s->network_given && s->tier == TIER_NONE)
+		return contradiction(r, !s->tier_given, "'network' is for a tier that has a sandbox, not for None, which has the "
+				     "machine's");
+	if (s->destinations && s->network != NETWORK_RESTRICTED)
+		return contradiction(r, true, "'network.allowed_destinations' is for `access_mode: Restricted`");
+	if (s->driver && s->driver->tier != s->tier)
+		return contradiction(r, !s->tier_given, "'sandbox_driver' is of another tier than 'tier'");
+	return 0;
+}
+
 /* The place may name its interpreter by path: native_execution.default_executable. */
 static int find_runtime(struct spec_reader *r, size_t *ret)
 {
@@ -194,9 +210,9 @@ static int read_all(struct spec_reader *r, struct value *v)
 			return n;
 	}
 	r->curable = false;
-	if (r->s->profile && r->s->tier == TIER_NONE)
-		return contradiction(r, !r->s->tier_given, "'sandbox_profile' is for a tier that has a sandbox, not for None");
-	int n = check_mode(r);
+	int n = check_sandbox(r);
+	if (n == 0)
+		n = check_mode(r);
 	return n < 0 ? n : check_program(r);
 }
 
@@ -270,6 +286,7 @@ void agent_spec_free(struct agent_spec *s)
 	free_list(s->capabilities);
 	free_list(s->policies);
 	free(s->profile);
+	free(s->destinations);
 	free_list(s->argv);
 	free_list(s->env);
 	value_free(s->metadata);

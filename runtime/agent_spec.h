@@ -40,6 +40,10 @@ struct agent_spec {	      /* every pointer owned; freed by agent_spec_free */
 	bool tier_given;
 	bool allow_degraded;
 	char *profile; /* of its sandbox, or NULL: SANDBOX_PROFILE_DEFAULT; only with a tier that has one */
+	const struct sandbox_driver *driver; /* by name, or NULL: the best of its tier */
+	bool network_given;
+	enum sandbox_network network; /* None; only with a tier that has a sandbox */
+	char *destinations;	      /* Restricted: as net_rules_read has them, or NULL */
 	bool idle_timeout_given; /* resource_limits.idle_timeout stands in the spec */
 	bool closed;		 /* no key can follow in this text (JSON, {...}) */
 	struct agent_limits limits;

@@ -34,7 +34,11 @@ struct spec_runtime {
 extern const struct spec_runtime spec_runtimes[];
 extern const char spec_runtime_words[]; /* their names in the same order */
 
-extern const char *const spec_restart_keys, *const spec_limit_keys, *const spec_duration_keys;
+extern const char *const spec_restart_keys, *const spec_limit_keys, *const spec_duration_keys, *const spec_network_keys;
+
+/* ---- agent_spec_net.c: readers of spec_keys ---- */
+
+spec_read_fn spec_read_driver, spec_read_network;
 
 /* ---- agent_spec_word.c: words and what they may become ---- */
 

@@ -456,6 +456,8 @@ const struct spec_key spec_keys[] = {
 	{"tier", read_tier, NULL},
 	{"allow_degraded", read_degraded, NULL},
 	{"sandbox_profile", read_profile, NULL},
+	{"sandbox_driver", spec_read_driver, NULL},
+	{"network", spec_read_network, "access_mode allowed_destinations"},
 	{"resource_limits", read_limits,
 	 "memory_mb cpu_cores disk_io_mbps network_io_mbps execution_timeout idle_timeout"},
 	{"capabilities", read_capabilities, NULL},

@@ -2,6 +2,7 @@
 /* agent_text.c - what the tree shows of an agent. L2; loop thread only. */
 #include <string.h>
 
+#include "runtime/profiles.h"
 #include "runtime/runtime_i.h"
 #include "sandbox/spec.h"
 
@@ -107,21 +108,31 @@ void render_enforced(const struct runtime *rt, struct buf *out)
 			   c->io ? "" : " disk_io_mbps");
 }
 
-static const struct sandbox_driver *driver_of(const struct agent *a)
+static const struct sandbox_driver *driver_of(const struct agent *a, const struct agent_spec *s)
 {
 	const struct sandbox_driver *d = NULL;
+	const char *name = s && s->driver ? s->driver->name : NULL;
 	struct err e;
-	return sandbox_driver_find((enum sandbox_tier)a->tier, NULL, true, &d, &e) == 0 ? d : NULL;
+	return sandbox_driver_find((enum sandbox_tier)a->tier, name, true, &d, &e) == 0 ? d : NULL;
+}
+
+static void render_network(struct runtime *rt, const struct agent_spec *s, struct buf *out)
+{
+	enum sandbox_network network;
+	autobuf struct buf list;
+	buf_init(&list, 2 * SANDBOX_DESTINATIONS_MAX);
+	if (s && s->tier != TIER_NONE && run_network(rt, s, &network, &list, NULL) == 0)
+		buf_printf(out, "network %s\n", sandbox_network_name(network));
 }
 
 /* What holds the program that was started last, as the spawner told it; before the first start what will hold it. */
-static void render_layers(const struct agent *a, struct buf *out)
+static void render_layers(const struct agent *a, const struct agent_spec *s, struct buf *out)
 {
 	char text[SANDBOX_LAYERS_TEXT];
 	struct err e;
 	struct sandbox_layers l = a->live ? a->live->layers : (struct sandbox_layers){0};
 	bool told = l.active != 0;
-	const struct sandbox_driver *d = told ? NULL : driver_of(a);
+	const struct sandbox_driver *d = told ? NULL : driver_of(a, s);
 	if (!told && (!d || d->available(&l, &e) < 0))
 		return;
 	sandbox_layers_text(&l, l.active, text);
@@ -150,7 +161,11 @@ int agent_render_status(struct runtime *rt, struct agent *a, struct buf *out)
 		queue_wait_reason(a, why, sizeof why);
 	if (why[0])
 		buf_printf(out, "waits_for %s\n", why);
-	render_layers(a, out);
+	struct agent_spec *s = NULL;
+	agent_spec_of(a, &s, NULL);
+	render_layers(a, s, out);
+	render_network(rt, s, out);
+	agent_spec_free(s);
 	if (a->tier != TIER_NONE)
 		buf_printf(out, "view %s\n", *rt->mount ? SANDBOX_SYMBI : "none (the tree is not mounted)");
 	render_enforced(rt, out);

@@ -12,9 +12,11 @@
 #include "lib/log.h"
 #include "lib/metric.h"
 #include "lib/parse.h"
+#include "runtime/profiles.h"
 #include "runtime/runtime_i.h"
 
 #define OWN_VARS    6
+#define PROXY_VARS  8 /* sandbox_proxy_env */
 #define OWN_VAR_MAX 4300 /* HOME with a path */
 
 /* ---- where it runs and what it is given ---- */
@@ -108,7 +110,7 @@ static struct sandbox_limits limits_of(const struct run_bounds *b, const struct 
 	ret.memory_bytes = less(l->memory_mb << 20, ret.memory_bytes);
 	ret.cpu_millis = (uint32_t)less((uint64_t)(l->cpu_cores * 1000), ret.cpu_millis);
 	ret.disk_bytes_per_s = less(l->disk_io_mbps * 1000000, ret.disk_bytes_per_s);
-	ret.net_bytes_per_s = l->network_io_mbps * 1000000 / 8;
+	ret.net_bytes_per_s = less(l->network_io_mbps * 1000000 / 8, ret.net_bytes_per_s);
 	return ret;
 }
 
@@ -155,7 +157,7 @@ static bool has_variable(char *const *env, const char *variable)
 }
 
 /* The daemon's variables, but for those that the spec gives itself, and the spec's. */
-static void environment(const struct run *r, const struct agent_spec *s, const char *cwd,
+static void environment(const struct run *r, const struct agent_spec *s, const char *cwd, enum sandbox_network network,
 			char (*vars)[OWN_VAR_MAX], const char **env)
 {
 	size_t n = 0;
@@ -164,6 +166,9 @@ static void environment(const struct run *r, const struct agent_spec *s, const c
 			env[n] = vars[n];
 			n++;
 		}
+	for (size_t i = 0; network == NETWORK_RESTRICTED && sandbox_proxy_env[i]; i++)
+		if (!has_variable(s->env, sandbox_proxy_env[i]))
+			env[n++] = sandbox_proxy_env[i];
 	for (char **p = s->env; p && *p; p++)
 		env[n++] = *p;
 	env[n] = NULL;
@@ -185,11 +190,10 @@ static int start(struct run *r, const struct agent_spec *s, const char *cwd, con
 	struct agent_limits l = agent_limits_of(a);
 	char vars[OWN_VARS][OWN_VAR_MAX], code[4300], view[4300];
 	size_t argc = count(s->argv);
-	autofree const char **env = calloc(count(s->env) + OWN_VARS + 1, sizeof *env);
+	autofree const char **env = calloc(count(s->env) + OWN_VARS + PROXY_VARS + 1, sizeof *env);
 	autofree const char **argv = calloc(argc + 1, sizeof *argv);
 	if (!env || !argv)
 		return err_set(e, ERR_SYS_MEMORY, "no memory for a start");
-	environment(r, s, cwd, vars, env);
 	memcpy(argv, s->argv, argc * sizeof *argv);
 	if (s->code_arg) {
 		int wrote = run_code(a, s, code, sizeof code, e);
@@ -200,9 +204,15 @@ static int start(struct run *r, const struct agent_spec *s, const char *cwd, con
 	uid_t uid;
 	gid_t gid;
 	struct run_bounds b;
+	enum sandbox_network network;
+	autobuf struct buf destinations;
+	buf_init(&destinations, 2 * SANDBOX_DESTINATIONS_MAX);
 	int n = run_bounds(r->rt, s, &b, e);
+	if (n == 0)
+		n = run_network(r->rt, s, &network, &destinations, e);
 	if (n < 0)
 		return n;
+	environment(r, s, cwd, network, vars, env);
 	run_ids(a, s->tier, &uid, &gid);
 	snprintf(view, sizeof view, "%s/views/%s", r->rt->mount, a->name);
 	struct sandbox_spec spec = {
@@ -226,6 +236,10 @@ static int start(struct run *r, const struct agent_spec *s, const char *cwd, con
 		.enforce = b.apply,
 		.no_temp = b.no_temp,
 		.allow_degraded = s->allow_degraded,
+		.driver = s->driver ? s->driver->name : NULL,
+		.network = network,
+		.destinations = destinations.data,
+		.ask_connects = network == NETWORK_RESTRICTED,
 	};
 	return sandbox_start(r->rt->spawn, s->tier, &spec, e);
 }
@@ -419,6 +433,16 @@ static void on_measured(void *arg, uint64_t id, const struct sandbox_usage *u)
 		health_measured(rt, r, u);
 }
 
+static void on_connect(void *arg, uint64_t id, const struct sandbox_connect *c)
+{
+	struct runtime *rt = arg;
+	struct run *r = run_of(rt, id);
+	if (r && r->agent)
+		run_connect(rt, r, c);
+	else if (c->number)
+		sandbox_answer(rt->spawn, id, c->number, false, NULL, "its agent was deleted", NULL);
+}
+
 static void on_caps(void *arg, const struct sandbox_caps *c)
 {
 	((struct runtime *)arg)->caps = *c;
@@ -428,4 +452,5 @@ const struct sandbox_events sandbox_events = {.started = on_started,
 					      .ended = on_ended,
 					      .lost = on_lost,
 					      .measured = on_measured,
+					      .connects = on_connect,
 					      .caps = on_caps};

@@ -16,6 +16,13 @@ const struct policy_set *policies_active(struct runtime *rt, const struct err **
 /* May this agent's program be started, and in its tier? 0, or -EACCES POLICY_001 naming the rule. */
 int policies_may_start(struct runtime *rt, struct agent *a, const struct agent_spec *s, struct err *e);
 
+/* May this agent connect to target (host:port, as policy_host_normal has it), whose name has these addresses (in its
+ * spelling too)? listed: its spec or profile names it, and only a rule that speaks of it can forbid it; else one must allow
+ * it. *ret_rule is the rule that decided, borrowed from the set, or NULL. 0, or -EACCES POLICY_001 naming the rule; a
+ * refusal is not journalled here. */
+int policies_may_connect(struct runtime *rt, struct agent *a, const struct agent_spec *s, const char *target,
+			 const char *const *addresses, size_t n, bool listed, const char **ret_rule, struct err *e);
+
 /* Decide a request in words, for an agent; of an agent that exists its spec is known. Appends the answer, as text or
  * JSON. 0, or -EINVAL POLICY_003 POLICY_004 for what is no request. */
 int policies_check(struct runtime *rt, const struct policy_words *w, bool json, struct buf *out, struct err *e);

@@ -38,6 +38,8 @@ struct asking {
 	struct policy_request q;
 	const struct agent *agent; /* that is about to act; NULL: none */
 	bool needs_rule;	   /* what no rule speaks of is denied */
+	bool told;		   /* a refusal is recorded otherwise */
+	const char *rule;	   /* that decided, once it has; NULL: none */
 };
 
 /* ---- what is journalled ---- */
@@ -65,7 +67,8 @@ static int refuse(struct runtime *rt, const struct asking *k, const struct polic
 {
 	rt->policies.denied++;
 	metric_add(METRIC_POLICY_DENIED, 1);
-	note(rt, k, d, NULL); /* refused it is also where that cannot be written */
+	if (!k->told)
+		note(rt, k, d, NULL); /* refused it is also where that cannot be written */
 	const char *op = policy_op_word(k->q.op), *what = k->q.resource;
 	if (!rt->policies.active)
 		return err_set(e, ERR_POLICY_DENIED, "%s of '%s': the stored policies do not load, only root may act (%.200s)",
@@ -91,6 +94,7 @@ static int decide(struct runtime *rt, struct asking *k, struct err *e)
 	k->q.time_s = time(NULL);
 	if (rt->policies.active)
 		policy_decide(rt->policies.active, &k->q, &d);
+	k->rule = d.rule;
 	if (rt->policies.active && !d.rule && !k->needs_rule)
 		d.effect = POLICY_ALLOW;
 	if (d.effect != POLICY_ALLOW)
@@ -175,6 +179,27 @@ int policies_may_start(struct runtime *rt, struct agent *a, const struct agent_s
 			return r;
 	}
 	return 0;
+}
+
+int policies_may_connect(struct runtime *rt, struct agent *a, const struct agent_spec *s, const char *target,
+			 const char *const *addresses, size_t n, bool listed, const char **ret_rule, struct err *e)
+{
+	struct policy_pair pairs[PAIRS_MAX];
+	struct asking k = {.who = &actor_self,
+			   .action = "agent.connect",
+			   .agent = a,
+			   .q = {.type = POLICY_NETWORK,
+				 .op = POLICY_CONNECT,
+				 .resource = target,
+				 .addresses = addresses,
+				 .addresses_n = n,
+				 .agent = a->name},
+			   .needs_rule = !listed,
+			   .told = true};
+	identify(&k.q, s, pairs);
+	int r = decide(rt, &k, e);
+	*ret_rule = k.rule;
+	return r;
 }
 
 /* ---- texts ---- */

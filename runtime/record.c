@@ -52,6 +52,8 @@ FIELD(effect, FIELD_STR, effect);
 FIELD(rule, FIELD_STR, rule);
 FIELD(line, FIELD_U32, line);
 FIELD(policy_version, FIELD_STR, policy_version);
+FIELD(address, FIELD_STR, address);
+FIELD(missed, FIELD_U32, missed);
 static const struct field exit_code = {"exit", FIELD_I64, offsetof(struct facts, exit_code)};
 
 /* `text` stands last and stays out of the event feed. */
@@ -93,6 +95,10 @@ static const struct type {
 			   &policy_version},
 			  true,
 			  false},
+	[REC_CONNECT] = {"agent.connect",
+			 {&serial, &run, &resource, &effect, &rule, &address, &message, &missed},
+			 true,
+			 false},
 };
 
 /* ---- apply ---- */
@@ -162,6 +168,7 @@ static void apply(struct runtime *rt, struct facts *f, uid_t actor)
 	case REC_DAEMON:
 	case REC_STORE:
 	case REC_DECISION:
+	case REC_CONNECT:
 	case REC_POLICY_PUT:
 	case REC_POLICY_DELETE:
 	case REC_POLICY_RENAME:
@@ -207,7 +214,7 @@ static void apply(struct runtime *rt, struct facts *f, uid_t actor)
 		run_apply_done(a, f);
 		break;
 	}
-	if (a && f->type != REC_DECISION)
+	if (a && f->type != REC_DECISION && f->type != REC_CONNECT)
 		store_dirty(a);
 	emit(rt, f, a, actor);
 }

@@ -52,6 +52,7 @@ enum record_type {
 	REC_PROFILE_DELETE,
 	REC_PROFILE_RENAME,
 	REC_PROFILE_CHOWN,
+	REC_CONNECT,
 	REC_TYPE_COUNT,
 };
 
@@ -67,8 +68,8 @@ struct facts {
 	uint64_t wall_ns, cpu_ns, memory;
 	const char *object;
 	const char *file, *id, *tier, *text, *key, *value, *why, *code, *message, *command;
-	const char *action, *resource_type, *operation, *resource, *effect, *rule, *policy_version;
-	uint32_t line;
+	const char *action, *resource_type, *operation, *resource, *effect, *rule, *policy_version, *address;
+	uint32_t line, missed;
 	struct agent_spec *spec; /* parsed from text already, moved; or NULL */
 };
 
@@ -330,6 +331,13 @@ struct run_bounds { /* what the limits of an agent cannot exceed, and what it ha
 /* Of s's profile, or native_execution's for tier None. Where the profile is gone, or s is NULL, those of `secure`, and
  * -errno SEC_001. */
 int run_bounds(struct runtime *rt, const struct agent_spec *s, struct run_bounds *ret, struct err *e);
+
+/* ---- connects.c ---- */
+
+/* The network of a run, and of Restricted the destinations, added to list. 0 or -errno. */
+int run_network(struct runtime *rt, const struct agent_spec *s, enum sandbox_network *ret, struct buf *list, struct err *e);
+/* A connection that r's program wants, or that was decided. */
+void run_connect(struct runtime *rt, struct run *r, const struct sandbox_connect *c);
 /* May a run of s start in cwd, by the profile that it names? 0, or -errno SEC_001 or SEC_002: nothing of it is ignored,
  * but what the machine cannot enforce where s allows degraded sandboxes. */
 int run_profile_check(struct runtime *rt, const struct agent_spec *s, const char *cwd, struct err *e);

@@ -7,6 +7,7 @@
 #include <linux/capability.h>
 #include <linux/seccomp.h>
 #include <net/if.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -20,6 +21,7 @@
 
 #include "lib/mem.h"
 #include "sandbox/box_i.h"
+#include "sandbox/door.h"
 
 #define NAMESPACES                                                                                 \
 	(CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP)
@@ -107,7 +109,7 @@ static bool drop_caps(void)
 }
 
 /* Give up what making it took. Its memory must be closed to the program, which may be of the same user. */
-static void become_harmless(const struct spawn_start *s)
+static void become_harmless(const struct spawn_start *s, int door)
 {
 	char go;
 	bool user = geteuid() != 0;
@@ -123,8 +125,10 @@ static void become_harmless(const struct spawn_start *s)
 	if (!user)
 		prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 	struct box_said ready = {0};
-	if (write(FD_TALK, &ready, sizeof ready) != sizeof ready)
+	if (spawn_send(FD_TALK, &ready, sizeof ready, NULL, 0, &door, door >= 0) < 0)
 		_exit(1);
+	if (door >= 0)
+		close(door);
 	if (!user)
 		return;
 	/* A namespace of a process that is not dumpable can be entered by root only: later, then. */
@@ -173,8 +177,11 @@ static _Noreturn void pid_one(const struct spawn_start *s, int talk, uid_t uid, 
 		close(FD_DIR);
 	if (sethostname("symbi", 5) < 0 || !loopback_up())
 		say(errno, "its network and name");
+	int door = s->network == NETWORK_RESTRICTED ? door_listen() : -1;
+	if (s->network == NETWORK_RESTRICTED && door < 0)
+		say(errno, "the door of its network");
 	umask(077);
-	become_harmless(s);
+	become_harmless(s, door);
 	serve();
 }
 
@@ -198,6 +205,22 @@ static void discard(struct box *b)
 	close(b->fd);
 }
 
+/* What pid 1 says, and the socket that came with it, or -1. false: it ended without a word. */
+static bool hear(int talk, struct box_said *said, int *door)
+{
+	int fds[SPAWN_FDS];
+	unsigned n = 0;
+	struct pollfd p = {.fd = talk, .events = POLLIN};
+	while (poll(&p, 1, -1) < 0 && errno == EINTR)
+		;
+	if (spawn_recv(talk, said, sizeof *said, fds, &n) != sizeof *said)
+		return false;
+	*door = n > 0 ? fds[--n] : -1;
+	while (n > 0)
+		close(fds[--n]);
+	return true;
+}
+
 int box_make(const struct spawn_start *s, struct box *ret, struct err *e)
 {
 	int sv[2], fd = -1;
@@ -218,13 +241,13 @@ int box_make(const struct spawn_start *s, struct box *ret, struct err *e)
 		close(sv[0]);
 		return no_namespaces(e, eno);
 	}
-	*ret = (struct box){.pid = pid, .fd = fd, .talk = sv[0]};
-	ssize_t n = read(sv[0], &said, sizeof said);
-	if (n == sizeof said && said.eno == 0)
+	*ret = (struct box){.pid = pid, .fd = fd, .talk = sv[0], .door = -1};
+	bool heard = hear(sv[0], &said, &ret->door);
+	if (heard && said.eno == 0)
 		return 0;
 	close(sv[0]);
 	discard(ret);
-	if (n != sizeof said)
+	if (!heard)
 		return err_set(e, ERR_SPAWN_FAILED, "the sandbox ended while it was made");
 	return err_sys(e, ERR_SPAWN_FAILED, said.eno, "its sandbox: %s", said.step);
 }

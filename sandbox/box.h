@@ -13,6 +13,7 @@ struct box {
 	pid_t pid; /* of its pid 1; reaped by the spawner */
 	int fd;    /* pidfd */
 	int talk;  /* to pid 1 until the program is in; close both then */
+	int door;  /* restricted network: what its door serves; -1: none */
 };
 
 /* Make one for s: its working directory and program are seen in it, the rest of the machine is not but for the

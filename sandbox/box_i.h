@@ -40,3 +40,5 @@ uint64_t box_temp_bytes(const struct spawn_start *s);
 /* Between clone and exec: what may be written is cwd and what is temporary, by Landlock of this ABI (1 or more). false
  * with errno. */
 bool box_landlock(const char *cwd, uint32_t abi);
+/* The same for a process of ours outside of a box: it may read files, and do nothing else to them. */
+bool box_landlock_reading(uint32_t abi);

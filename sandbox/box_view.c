@@ -296,3 +296,13 @@ bool box_landlock(const char *cwd, uint32_t abi)
 	allow_stream(rules, 2, LL_WRITE | (r.fs & LL_TRUNCATE));
 	return ok && syscall(SYS_landlock_restrict_self, rules, 0) == 0;
 }
+
+bool box_landlock_reading(uint32_t abi)
+{
+	struct ll_ruleset r = {.fs = LL_ALL_1 | (abi >= 2 ? LL_REFER : 0) | (abi >= 3 ? LL_TRUNCATE : 0),
+			       .scoped = abi >= 6 ? LL_SCOPES : 0};
+	size_t size = abi >= 6 ? sizeof r : sizeof r.fs;
+	autoclose int rules = (int)syscall(SYS_landlock_create_ruleset, &r, size, 0);
+	return rules >= 0 && allow(rules, "/", LL_READ_FILE | LL_READ_DIR) &&
+	       syscall(SYS_landlock_restrict_self, rules, 0) == 0;
+}

@@ -38,6 +38,8 @@ static int grow(struct jobs *t)
 				jobs_add_pid(&big, j, &j->child, j->child.pid);
 			if (j->box.pid)
 				jobs_add_pid(&big, j, &j->box, j->box.pid);
+			if (j->door.pid)
+				jobs_add_pid(&big, j, &j->door, j->door.pid);
 		}
 	free(t->by_id);
 	free(t->by_pid);
@@ -83,6 +85,10 @@ void jobs_free(struct jobs *t, struct job *j)
 		jobs_drop_pid(t, &j->child);
 	if (j->box.pid)
 		jobs_drop_pid(t, &j->box);
+	if (j->door.pid)
+		jobs_drop_pid(t, &j->door);
+	if (j->talk >= 0)
+		close(j->talk);
 	free(j->bundle);
 	free(j);
 }
@@ -126,6 +132,8 @@ struct job *jobs_each(const struct jobs *t, struct job *last)
 
 void job_kill(struct job *j)
 {
+	if (j->door.pid)
+		kill(j->door.pid, SIGKILL);
 	if (j->group)
 		cgroup_kill(j->group);
 	if (j->box.pid) {
@@ -138,7 +146,7 @@ void job_kill(struct job *j)
 
 bool job_empty(const struct job *j)
 {
-	return !j->box.pid && (j->group ? cgroup_empty(j->group) : !j->child.pid);
+	return !j->box.pid && !j->door.pid && (j->group ? cgroup_empty(j->group) : !j->child.pid);
 }
 
 void job_freeze(struct job *j, bool frozen)

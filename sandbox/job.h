@@ -40,6 +40,8 @@ struct job {
 	int early;   /* signal that came before it had a process; 0: none */
 	struct job_pid child; /* its first process or keeper */
 	struct job_pid box;   /* pid 1 of its box */
+	struct job_pid door;  /* of its network (door.h) */
+	int talk;             /* to its door, for the other side; -1: it has none */
 	pid_t pid;   /* first process; 0: none yet */
 	struct cgroup *group; /* owned; NULL: a keeper holds it */
 	char *bundle; /* directory of its container, owned; NULL: it is in none */

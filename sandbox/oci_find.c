@@ -99,6 +99,7 @@ static int runsc_available(struct sandbox_layers *ret, struct err *e)
 const struct sandbox_driver oci_crun = {
 	.name = "crun",
 	.tier = TIER_1,
+	.networks = 1u << NETWORK_NONE,
 	.by_name = true, /* no Landlock */
 	.doc = "a container by crun: namespaces, a root of its own, seccomp, no network, never root",
 	.available = crun_available,
@@ -106,6 +107,7 @@ const struct sandbox_driver oci_crun = {
 const struct sandbox_driver oci_runc = {
 	.name = "runc",
 	.tier = TIER_1,
+	.networks = 1u << NETWORK_NONE,
 	.by_name = true, /* no Landlock */
 	.doc = "a container by runc: namespaces, a root of its own, seccomp, no network, never root",
 	.available = runc_available,
@@ -113,6 +115,7 @@ const struct sandbox_driver oci_runc = {
 const struct sandbox_driver oci_runsc = {
 	.name = "runsc",
 	.tier = TIER_2,
+	.networks = 1u << NETWORK_NONE,
 	.doc = "gVisor: a kernel in user space between the program and the machine's",
 	.available = runsc_available,
 };

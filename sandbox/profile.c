@@ -15,13 +15,15 @@
 enum kind {
 	BYTES,     /* given in MB */
 	BYTES_S,   /* given in MB/s */
+	BITS_S,    /* given in megabits a second */
 	CORES,     /* to thousandths */
 	COUNT,     /* uint32_t */
 	CHILDREN,  /* to processes: the first one too */
 	SECONDS,   /* to milliseconds */
 	ALLOWED,   /* a switch that turns something off */
 	DENIED,    /* absolute paths */
-	NETWORK,   /* a mode, of which there is one */
+	NETWORK,   /* a mode */
+	DESTINATIONS,
 	ONLY_TRUE, /* sandboxes do this always */
 	ONLY_FALSE,
 	NOTHING, /* known, and never enforced */
@@ -54,8 +56,8 @@ static const struct row {
 	{"process", "process_priority", COUNT, P(limits.nice), 0, 19, NULL},
 	{"process", "allowed_syscalls", NOTHING, 0, 0, 0, "every sandbox has the one filter of system calls of this build"},
 	{"network", "access_mode", NETWORK, 0, 0, 0, NULL},
-	{"network", "allowed_destinations", NOTHING, 0, 0, 0, "a sandbox of this build has no network"},
-	{"network", "max_bandwidth_mbps", NOTHING, 0, 0, 0, "a sandbox of this build has no network"},
+	{"network", "allowed_destinations", DESTINATIONS, 0, 0, 0, NULL},
+	{"network", "max_bandwidth_mbps", BITS_S, P(limits.net_bytes_per_s), 1, 1000000, NULL},
 	{"security", "strict_syscall_filtering", ONLY_TRUE, 0, 0, 0, "a sandbox always filters system calls"},
 	{"security", "disable_debugging", ONLY_TRUE, 0, 0, 0, "in a sandbox nothing is traced by another"},
 	{"security", "enable_audit_logging", ONLY_TRUE, 0, 0, 0, "every run is in the journal"},
@@ -125,6 +127,7 @@ static const struct number {
 	unsigned more;
 } numbers[] = {
 	[BYTES] = {1 << 20, true, 0},   [BYTES_S] = {1000000, true, 0}, [SECONDS] = {1000, true, 0},
+	[BITS_S] = {125000, true, 0},
 	[CORES] = {1000, false, 0}, [COUNT] = {1, false, 0},        [CHILDREN] = {1, false, 1},
 };
 
@@ -175,12 +178,35 @@ static int read_denied(struct reading *r, const struct row *row, const struct va
 static int read_network(struct reading *r, const struct row *row, const struct value *v)
 {
 	const char *word = v->type == VALUE_STRING ? v->string.data : "";
-	if (strcmp(word, "None") == 0)
-		return 0;
-	if (strcmp(word, "Restricted") == 0 || strcmp(word, "Full") == 0)
-		return not_enforced(r, row, v, "a sandbox of this build has no network, and no proxy that would let through "
-				    "what is allowed; None is enforced");
-	return wrong(r, row, v, "one of None Restricted Full");
+	if (sandbox_network_parse(word, &r->p->network) < 0)
+		return wrong(r, row, v, "one of None Restricted Full");
+	return 0;
+}
+
+static int read_destinations(struct reading *r, const struct row *row, const struct value *v)
+{
+	autobuf struct buf list;
+	buf_init(&list, sizeof r->p->destinations - 1);
+	if (v->type != VALUE_LIST)
+		return wrong(r, row, v, "a list of \"HOST:PORT\" or {host: HOST, port: PORT}");
+	for (size_t i = 0; i < v->list.n; i++) {
+		int n = sandbox_destination_read(&v->list.items[i], &list, r->e);
+		if (n < 0)
+			return n;
+	}
+	memcpy(r->p->destinations, list.data, list.len + 1);
+	return 0;
+}
+
+/* What would be ignored is refused. */
+static int check_network(const struct sandbox_profile *p, struct err *e)
+{
+	if (p->destinations[0] && p->network != NETWORK_RESTRICTED)
+		return err_set(e, ERR_SEC_PROFILE, "'network.allowed_destinations' is for `access_mode: Restricted`, not for %s",
+			       sandbox_network_name(p->network));
+	if (p->limits.net_bytes_per_s && p->network == NETWORK_FULL)
+		return err_set(e, ERR_SEC_VIOLATION, "'network.max_bandwidth_mbps' cannot be enforced with `access_mode: Full`");
+	return 0;
 }
 
 static int read_switch(struct reading *r, const struct row *row, const struct value *v)
@@ -204,7 +230,8 @@ static int read_nothing(struct reading *r, const struct row *row, const struct v
 static int (*const readers[])(struct reading *r, const struct row *row, const struct value *v) = {
 	[BYTES] = read_number,	   [BYTES_S] = read_number,  [CORES] = read_number,	[COUNT] = read_number,
 	[CHILDREN] = read_number,  [SECONDS] = read_number,  [ALLOWED] = read_switch,	[DENIED] = read_denied,
-	[NETWORK] = read_network, [ONLY_TRUE] = read_switch, [ONLY_FALSE] = read_switch, [NOTHING] = read_nothing,
+	[NETWORK] = read_network, [BITS_S] = read_number, [DESTINATIONS] = read_destinations,
+	[ONLY_TRUE] = read_switch, [ONLY_FALSE] = read_switch, [NOTHING] = read_nothing,
 };
 
 static int unknown(struct reading *r, const struct value_member *m, const char *section)
@@ -257,6 +284,8 @@ int sandbox_profile_read(enum value_format f, const char *text, size_t len, stru
 	}
 	for (size_t i = 0; n == 0 && i < v->map.n; i++)
 		n = read_section(&r, &v->map.members[i]);
+	if (n == 0 && (n = check_network(ret, e)) < 0)
+		r.curable = true; /* another key may follow */
 	if (unfinished) /* a word that its line does not end may become another */
 		*unfinished = n < 0 && f != VALUE_JSON && (r.curable || !len || text[len - 1] != '\n');
 	value_free(v);
@@ -290,17 +319,30 @@ static void render_denied(const struct sandbox_profile *p, struct buf *out)
 	buf_adds(out, p->denied_len ? "]\n" : "  denied_paths: []\n");
 }
 
+static void render_destinations(const struct sandbox_profile *p, struct buf *out)
+{
+	const char *d = p->destinations;
+	buf_adds(out, "  allowed_destinations: [");
+	for (size_t n; (n = strcspn(d, "\n")) > 0; d += n + 1) {
+		buf_adds(out, d == p->destinations ? "" : ", ");
+		buf_json_string(out, d, n);
+	}
+	buf_adds(out, "]\n");
+}
+
 static void render_row(const struct sandbox_profile *p, const struct row *row, struct buf *out)
 {
 	switch (row->kind) {
 	case BYTES:
 	case BYTES_S:
+	case BITS_S:
 	case CORES:
 	case COUNT:
 	case CHILDREN:
 	case SECONDS: render_number(p, row, out); break;
 	case DENIED: render_denied(p, out); break;
-	case NETWORK: buf_printf(out, "  %s: None\n", row->key); break;
+	case NETWORK: buf_printf(out, "  %s: %s\n", row->key, sandbox_network_name(p->network)); break;
+	case DESTINATIONS: render_destinations(p, out); break;
 	case ALLOWED:
 		buf_printf(out, "  %s: %s\n", row->key, *(const bool *)((const char *)p + row->at) ? "false" : "true");
 		break;

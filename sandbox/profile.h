@@ -11,12 +11,15 @@
 
 #define SANDBOX_PROFILE_DEFAULT "standard" /* of who names none */
 #define SANDBOX_DENIED_MAX      1024       /* bytes of denied paths together, each with its NUL */
+#define SANDBOX_DESTINATIONS_MAX 8192       /* bytes of all destinations, a line each */
 
 struct sandbox_profile { /* plain data */
 	struct sandbox_limits limits;
 	uint64_t execution_ms; /* longest run; 0: no limit */
 	bool no_temp;          /* nothing can be written but the working directory */
 	bool cpu_given, io_given; /* it asks for a limit of processor time, of disk traffic */
+	enum sandbox_network network;
+	char destinations[SANDBOX_DESTINATIONS_MAX]; /* Restricted: as net_rules_read has them; "": none */
 	size_t denied_len;
 	char denied[SANDBOX_DENIED_MAX]; /* paths, each ended by NUL: in no part of a working directory */
 };
@@ -31,6 +34,14 @@ int sandbox_profile_read(enum value_format f, const char *text, size_t len, stru
 			 struct err *e);
 /* As YAML that reads back as p. 0 or -errno of the buffer. */
 int sandbox_profile_render(const struct sandbox_profile *p, struct buf *out);
+
+/* Read one of a list of destinations, "HOST:PORT" or {host, port, protocol}, and add it to out as a line. 0, or -EINVAL
+ * SEC_003 with its line. */
+int sandbox_destination_read(const struct value *v, struct buf *out, struct err *e);
+/* What two that both hold leave: the narrower mode, and of Restricted what is in both their lists, added to `list`; who has
+ * no list does not narrow it. 0 or -errno of the buffer. */
+int sandbox_network_join(enum sandbox_network a, const char *a_list, enum sandbox_network b, const char *b_list,
+			 enum sandbox_network *ret, struct buf *list);
 
 /* May a program of p work in cwd, an absolute path? 0, or -EACCES SEC_001 when it lies in a denied path, or holds one. */
 int sandbox_profile_cwd(const struct sandbox_profile *p, const char *cwd, struct err *e);

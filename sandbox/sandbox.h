@@ -63,6 +63,19 @@ uint32_t sandbox_landlock_abi(void);
 
 #define SANDBOX_SYMBI "/symbi"
 
+/* What of the network a program in a sandbox has. */
+enum sandbox_network {
+	NETWORK_NONE,	    /* its own loopback */
+	NETWORK_RESTRICTED, /* and, through a proxy at SANDBOX_PROXY, what is let through (net_rules.h, sandbox_connect) */
+	NETWORK_FULL,	    /* and everything that is not this machine's own */
+	NETWORKS,
+};
+const char *sandbox_network_name(enum sandbox_network n);		/* "None", "Restricted", "Full" */
+int sandbox_network_parse(const char *s, enum sandbox_network *ret); /* case matters; -EINVAL */
+#define SANDBOX_PROXY "http://127.0.0.1:1080" /* and SOCKS5 at the same port */
+/* The variables by which programs find it, NULL-ended. */
+extern const char *const sandbox_proxy_env[];
+
 struct sandbox_spec {
 	uint64_t id;              /* chosen by the caller, never reused within one state directory */
 	const char *owner;        /* agent's name, for cgroup names and messages */
@@ -85,6 +98,9 @@ struct sandbox_spec {
 	bool enforce;                       /* apply limits */
 	bool allow_degraded;                /* run it also where layers are missing */
 	bool no_temp;                       /* in a box: /tmp and /dev/shm cannot be written */
+	enum sandbox_network network;
+	const char *destinations; /* Restricted: lists of rules as net_rules_read has them; NULL: none */
+	bool ask_connects; /* Restricted: sandbox_events.connects is asked, also about what rules let through */
 	const char *driver; /* by name; NULL: the best available of the tier that needs not be named */
 };
 
@@ -126,6 +142,22 @@ struct sandbox_caps {
 	char why[200]; /* why something is missing; "" when nothing is */
 };
 
+/* A connection that a program in a restricted network wanted. */
+#define SANDBOX_ADDRESSES 8
+#define SANDBOX_RULE	  288
+#define SANDBOX_WHY	  160
+struct sandbox_connect {
+	uint64_t number;      /* of the question, to be answered by sandbox_answer; 0: it is told how it went */
+	uint16_t port;
+	bool allowed;	      /* told: */
+	uint32_t missed;      /* others that were not told of, too many came at once */
+	uint32_t addresses_n; /* asked: all that the name has, 0: it is not resolved yet; told: the one connected to */
+	char host[256];	      /* a name in lower case, or an address, IPv6 without brackets */
+	char addresses[SANDBOX_ADDRESSES][46];
+	char rule[SANDBOX_RULE]; /* that let it through; "": none */
+	char why[SANDBOX_WHY];	 /* told: not, or what became of it */
+};
+
 struct sandbox_events { /* called on the loop thread, in order per id */
 	void (*started)(void *arg, uint64_t id, pid_t pid, const struct sandbox_layers *l);
 	void (*ended)(void *arg, uint64_t id, const struct sandbox_result *r);
@@ -133,6 +165,8 @@ struct sandbox_events { /* called on the loop thread, in order per id */
 	void (*lost)(void *arg);
 	/* Answer to sandbox_measure. May be NULL. */
 	void (*measured)(void *arg, uint64_t id, const struct sandbox_usage *u);
+	/* A connection is wanted (number) or was decided. May be NULL: what is asked is refused then. */
+	void (*connects)(void *arg, uint64_t id, const struct sandbox_connect *c);
 	/* What the spawner can enforce: told once after spawn_client_open and with each resync. May be NULL. */
 	void (*caps)(void *arg, const struct sandbox_caps *c);
 };
@@ -171,6 +205,9 @@ int sandbox_set_limits(struct spawn_client *c, uint64_t id, const struct sandbox
 /* Ask what id uses now; `measured` is called once, unless `ended` of the id comes instead. Nothing is
  * called for an id that does not run. */
 int sandbox_measure(struct spawn_client *c, uint64_t id, struct err *e);
+/* Answer what `connects` was asked, now or later: may it? rule and why (not) are borrowed, NULL: none. */
+int sandbox_answer(struct spawn_client *c, uint64_t id, uint64_t number, bool allowed, const char *rule, const char *why,
+		   struct err *e);
 /* What a spawner could enforce here, by making and removing a group: for who has none to ask. */
 void sandbox_caps_probe(struct sandbox_caps *ret);
 
@@ -179,6 +216,7 @@ struct sandbox_driver {
 	const char *name;
 	enum sandbox_tier tier;
 	bool by_name; /* never taken unasked: it holds less than the tier's own */
+	uint32_t networks; /* modes that it can give: bits 1 << enum sandbox_network */
 	const char *doc;
 	/* 0 with what will hold its programs, what is missing included; or -errno with the reason and what to install
 	 * or configure. The first call of a process may take milliseconds (sandbox_drivers_try). */

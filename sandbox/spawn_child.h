@@ -18,6 +18,9 @@ struct spawn_start { /* everything borrowed */
 	bool enforce;       /* apply limits */
 	bool allow_degraded; /* run it also where a layer is missing */
 	bool no_temp;        /* in a box: nothing temporary can be written */
+	enum sandbox_network network;
+	const char *destinations; /* Restricted */
+	bool ask_connects;
 	bool memory_by_as;  /* no cgroup holds its memory: RLIMIT_AS */
 	uint32_t nproc;     /* no cgroup counts its processes: RLIMIT_NPROC; 0: none */
 	int64_t uid, gid;   /* -1: unchanged */

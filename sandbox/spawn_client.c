@@ -4,12 +4,15 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "lib/buf.h"
 #include "lib/mem.h"
+#include "sandbox/door.h"
 #include "sandbox/spawn_msg.h"
 #include "sandbox/spec.h"
 
@@ -24,7 +27,16 @@ struct waiting {
 	char text[];
 };
 
+struct talk { /* to the door of a network */
+	struct talk *next;
+	struct spawn_client *client;
+	uint64_t id;
+	int fd;
+	uv_poll_t watch;
+};
+
 struct spawn_client {
+	struct talk *talks;
 	int fd;
 	bool lost;
 	uv_poll_t watch;
@@ -37,9 +49,98 @@ struct spawn_client {
 	size_t waiting;
 };
 
+/* ---- doors ---- */
+
+static void talk_closed(uv_handle_t *h)
+{
+	struct talk *t = h->data;
+	close(t->fd);
+	free(t);
+}
+
+static struct talk **talk_at(struct spawn_client *c, uint64_t id)
+{
+	struct talk **at = &c->talks;
+	while (*at && (*at)->id != id)
+		at = &(*at)->next;
+	return at;
+}
+
+static void talk_close(struct spawn_client *c, uint64_t id)
+{
+	struct talk **at = talk_at(c, id), *t = *at;
+	if (!t)
+		return;
+	*at = t->next;
+	uv_close((uv_handle_t *)&t->watch, talk_closed);
+}
+
+/* All that was said; false behind the last when nothing more can come. */
+static bool talk_drain(struct spawn_client *c, const struct talk *t)
+{
+	struct sandbox_connect m;
+	ssize_t n;
+	while ((n = recv(t->fd, &m, sizeof m, MSG_DONTWAIT)) > 0) {
+		if ((size_t)n != sizeof m)
+			continue;
+		m.host[sizeof m.host - 1] = m.rule[sizeof m.rule - 1] = m.why[sizeof m.why - 1] = 0;
+		for (unsigned i = 0; i < SANDBOX_ADDRESSES; i++)
+			m.addresses[i][sizeof m.addresses[i] - 1] = 0;
+		m.addresses_n = m.addresses_n < SANDBOX_ADDRESSES ? m.addresses_n : SANDBOX_ADDRESSES;
+		if (c->ev.connects)
+			c->ev.connects(c->arg, t->id, &m);
+		else if (m.number)
+			sandbox_answer(c, t->id, m.number, false, NULL, NULL, NULL);
+	}
+	return n < 0 && (errno == EAGAIN || errno == EINTR);
+}
+
+static void on_talk(uv_poll_t *watch, int status, int events)
+{
+	struct talk *t = watch->data;
+	(void)events;
+	if (!talk_drain(t->client, t) || status < 0)
+		talk_close(t->client, t->id);
+}
+
+/* What its door was asked before we came it asks again. */
+static void talk_open(struct spawn_client *c, uint64_t id, int fd)
+{
+	const struct door_answer hello = {0};
+	uv_loop_t *loop = c->watch.loop;
+	talk_close(c, id);
+	struct talk *t = calloc(1, sizeof *t);
+	if (!t || uv_poll_init(loop, &t->watch, fd) != 0) {
+		free(t);
+		close(fd);
+		return;
+	}
+	t->client = c;
+	t->id = id;
+	t->fd = fd;
+	t->watch.data = t;
+	t->next = c->talks;
+	c->talks = t;
+	uv_poll_start(&t->watch, UV_READABLE, on_talk);
+	if (send(fd, &hello, sizeof hello, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
+		errno = 0; /* it ended already, which the watch will tell */
+}
+
+int sandbox_answer(struct spawn_client *c, uint64_t id, uint64_t number, bool allowed, const char *rule, const char *why,
+		   struct err *e)
+{
+	const struct talk *t = *talk_at(c, id);
+	struct door_answer a = {.number = number, .allowed = allowed};
+	snprintf(a.rule, sizeof a.rule, "%s", rule ? rule : "");
+	snprintf(a.why, sizeof a.why, "%s", why ? why : "");
+	if (!t || send(t->fd, &a, sizeof a, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
+		return err_sys(e, ERR_SPAWN_LOST, t ? errno : ENOENT, "the door of its network");
+	return 0;
+}
+
 /* ---- events ---- */
 
-static void on_message(struct spawn_client *c, const struct spawn_event *m)
+static void on_message(struct spawn_client *c, const struct spawn_event *m, int *fd)
 {
 	if (m->op == SPAWN_CAPS_ARE && c->ev.caps)
 		c->ev.caps(c->arg, &m->caps);
@@ -47,11 +148,16 @@ static void on_message(struct spawn_client *c, const struct spawn_event *m)
 		c->listing = true;
 	if (c->token && !c->listing)
 		return; /* meant for an earlier worker; the list has it all again */
-	if (m->op == SPAWN_STARTED)
+	if (m->op == SPAWN_STARTED) {
 		c->ev.started(c->arg, m->id, m->pid, &m->layers);
-	else if (m->op == SPAWN_ENDED)
+		if (*fd >= 0)
+			talk_open(c, m->id, take_fd(fd));
+	} else if (m->op == SPAWN_ENDED) {
+		if (*talk_at(c, m->id))
+			talk_drain(c, *talk_at(c, m->id));
+		talk_close(c, m->id);
 		c->ev.ended(c->arg, m->id, &m->result);
-	else if (m->op == SPAWN_MEASURED && c->ev.measured)
+	} else if (m->op == SPAWN_MEASURED && c->ev.measured)
 		c->ev.measured(c->arg, m->id, &m->usage);
 	if (m->op != SPAWN_LISTED || m->id != c->token)
 		return;
@@ -109,10 +215,13 @@ static void on_ready(uv_poll_t *watch, int status, int events)
 	if (status == 0 && (events & UV_WRITABLE))
 		send_waiting(c);
 	while ((n = spawn_recv(c->fd, &m, sizeof m, fds, &nfds)) > 0) {
+		int fd = nfds > 0 ? fds[--nfds] : -1;
 		while (nfds > 0)
 			close(fds[--nfds]);
 		if ((size_t)n == sizeof m)
-			on_message(c, &m);
+			on_message(c, &m, &fd);
+		if (fd >= 0)
+			close(fd);
 		if (uv_is_closing((uv_handle_t *)watch))
 			return;
 	}
@@ -200,6 +309,8 @@ void spawn_client_close(struct spawn_client *c)
 	if (!c)
 		return;
 	drop_waiting(c);
+	while (c->talks)
+		talk_close(c, c->talks->id);
 	uv_close((uv_handle_t *)&c->watch, closed);
 }
 
@@ -290,12 +401,15 @@ int sandbox_start(struct spawn_client *c, enum sandbox_tier tier, const struct s
 	buf_add(&text, program, strlen(program) + 1);
 	buf_add(&text, s->cwd, strlen(s->cwd) + 1);
 	buf_add(&text, s->view ? s->view : "", s->view ? strlen(s->view) + 1 : 1);
+	buf_add(&text, s->destinations ? s->destinations : "", s->destinations ? strlen(s->destinations) + 1 : 1);
 	struct spawn_req q = {.op = SPAWN_START,
 			      .id = s->id,
 			      .limits = s->limits,
 			      .flags = (s->enforce ? SPAWN_ENFORCE : 0u) |
 				       (s->allow_degraded ? SPAWN_DEGRADED : 0u) |
-				       (s->no_temp ? SPAWN_NO_TEMP : 0u),
+				       (s->no_temp ? SPAWN_NO_TEMP : 0u) |
+				       (s->ask_connects ? SPAWN_ASK : 0u),
+			      .network = s->network,
 			      .driver = sandbox_driver_number(driver),
 			      .uid = s->uid == (uid_t)-1 ? -1 : (int64_t)s->uid,
 			      .gid = s->gid == (gid_t)-1 ? -1 : (int64_t)s->gid};

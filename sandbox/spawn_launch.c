@@ -7,11 +7,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "lib/mem.h"
 #include "sandbox/box.h"
+#include "sandbox/door.h"
 #include "sandbox/oci.h"
 #include "sandbox/proctree.h"
 #include "sandbox/spawn_server.h"
@@ -27,6 +29,30 @@ static bool read_text(const struct spawn_req *q, int fd, char *text)
 		have += (size_t)n;
 	}
 	return true;
+}
+
+/* A door for what listens in its network; whatever becomes of that, it is no longer ours. */
+static int open_door(struct server *s, struct job *j, const struct spawn_start *st, int listener, struct err *e)
+{
+	int sv[2];
+	const struct door_plan plan = {.rules = st->destinations,
+				       .ask = st->ask_connects,
+				       .bytes_per_s = st->enforce ? st->limits.net_bytes_per_s : 0,
+				       .uid = st->uid,
+				       .gid = st->gid};
+	int r = socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sv) < 0
+			? err_sys(e, ERR_SPAWN_FAILED, errno, "a socket for the door of its network")
+			: 0;
+	if (r == 0) {
+		r = door_start(&plan, listener, sv[1], s->mark, e);
+		j->talk = sv[0];
+		close(sv[1]);
+	}
+	close(listener);
+	if (r < 0)
+		return r;
+	jobs_add_pid(&s->jobs, j, &j->door, r);
+	return 0;
 }
 
 /* The program's pid or -errno. */
@@ -47,11 +73,15 @@ static int start_in_box(struct server *s, struct job *j, struct spawn_start *st,
 		return r;
 	jobs_add_pid(&s->jobs, j, &j->box, b.pid);
 	st->box = &b;
-	r = j->pid = spawn_child(st, &j->layers, e);
+	r = b.door >= 0 ? open_door(s, j, st, b.door, e) : 0;
+	if (r == 0)
+		r = j->pid = spawn_child(st, &j->layers, e);
 	close(b.fd);
 	close(b.talk);
 	if (r < 0)
 		kill(b.pid, SIGKILL);
+	if (r < 0 && j->door.pid)
+		kill(j->door.pid, SIGKILL);
 	return r;
 }
 
@@ -115,9 +145,27 @@ static void launch(struct server *s, struct job *j, struct spawn_start *st, cons
 		server_queue(s, j, NEWS_STARTED);
 }
 
+static const struct err unreadable = {ERR_SPAWN_FAILED, EBADMSG, 0, "the start request cannot be read"};
+
+static struct job *new_job(struct server *s, uint64_t id)
+{
+	struct job *j = calloc(1, sizeof *j);
+	if (!j)
+		abort(); /* the parent starts another spawner and everything anew */
+	*j = (struct job){.id = id, .started_ns = server_now_ns(), .hold = -1, .talk = -1};
+	if (jobs_add(&s->jobs, j) < 0)
+		abort();
+	return j;
+}
+
+void server_refuse(struct server *s, uint64_t id)
+{
+	if (!job_by_id(&s->jobs, id))
+		server_never_ran(s, new_job(s, id), &unreadable);
+}
+
 void server_start(struct server *s, const struct spawn_req *q, char *text, const int *fds)
 {
-	const struct err bad = {ERR_SPAWN_FAILED, EBADMSG, 0, "the start request cannot be read"};
 	struct spawn_start st = {.stdio = {s->null, s->null, s->null}, .cwd_fd = -1};
 	int text_fd = -1, hold = -1, *to[SPAWN_FDS] = {&text_fd,     &st.stdio[0], &st.stdio[1],
 						       &st.stdio[2], &st.cwd_fd,   &hold};
@@ -131,20 +179,20 @@ void server_start(struct server *s, const struct spawn_req *q, char *text, const
 			*to[i] = *fds++;
 	autofree char *own = text_fd >= 0 ? malloc(q->text_len + 1) : NULL;
 	autofree char **strings = calloc((size_t)q->argc + q->envc + SPAWN_FIXED + 2, sizeof *strings);
-	j = calloc(1, sizeof *j);
-	if (!j || !strings || (text_fd >= 0 && !own))
-		abort(); /* the parent starts another spawner and everything anew */
-	*j = (struct job){.id = q->id, .started_ns = server_now_ns(), .hold = -1};
-	if (jobs_add(&s->jobs, j) < 0)
-		abort();
+	if (!strings || (text_fd >= 0 && !own))
+		abort(); /* as new_job */
+	j = new_job(s, q->id);
 	if ((own && !read_text(q, text_fd, own)) ||
 	    spawn_text_split(own ? own : text, q->text_len, q->argc, q->envc, strings) < 0) {
-		server_never_ran(s, j, &bad);
+		server_never_ran(s, j, &unreadable);
 		return;
 	}
 	st.program = strings[0];
 	st.cwd = strings[1];
 	st.view = *strings[2] ? strings[2] : NULL;
+	st.destinations = strings[3];
+	st.network = (enum sandbox_network)q->network;
+	st.ask_connects = q->flags & SPAWN_ASK;
 	st.argv = strings + SPAWN_FIXED;
 	st.envp = strings + SPAWN_FIXED + q->argc + 1;
 	st.limits = q->limits;

@@ -75,9 +75,10 @@ int spawn_req_check(const struct spawn_req *q, size_t len, unsigned nfds)
 	if (q->op != SPAWN_START)
 		return len == sizeof *q && nfds == 0 ? 0 : -EBADMSG;
 	size_t text = q->flags & SPAWN_TEXT ? 0 : q->text_len;
-	unsigned known = SPAWN_ENFORCE | SPAWN_DEGRADED | SPAWN_NO_TEMP | ((1u << SPAWN_FDS) - 1);
+	unsigned known = SPAWN_ENFORCE | SPAWN_DEGRADED | SPAWN_NO_TEMP | SPAWN_ASK | ((1u << SPAWN_FDS) - 1);
 	if (len - sizeof *q != text || q->text_len > SPAWN_TEXT_MAX || q->argc == 0 ||
 	    q->argc > SPAWN_STRINGS || q->envc > SPAWN_STRINGS || q->flags & ~known || q->driver >= SANDBOX_DRIVERS ||
+	    q->network >= NETWORKS ||
 	    nfds != (unsigned)__builtin_popcount(q->flags & ((1u << SPAWN_FDS) - 1)) ||
 	    q->uid < -1 || q->uid > UINT32_MAX || q->gid < -1 || q->gid > UINT32_MAX)
 		return -EBADMSG;

@@ -3,7 +3,8 @@
  *
  * A request is a struct spawn_req; that of a start is followed by its strings, or, when they are long, has
  * them in a memfd. Descriptors travel by SCM_RIGHTS in the order of their flags. An event is a struct
- * spawn_event. Both ends come from one build, so the structs are their own format. */
+ * spawn_event; SPAWN_STARTED brings a descriptor along when the program has a door (door.h): the end that is asked and
+ * told. Both ends come from one build, so the structs are their own format. */
 #pragma once
 
 #include "sandbox/sandbox.h"
@@ -11,7 +12,7 @@
 #define SPAWN_TEXT_MAX   (4u << 20) /* bytes of a start's strings together */
 #define SPAWN_INLINE_MAX 16384u     /* up to here they follow the request */
 #define SPAWN_STRINGS    65536u     /* arguments, and variables, of one start at most */
-#define SPAWN_FIXED	 3	    /* strings before them */
+#define SPAWN_FIXED	 4	    /* strings before them */
 
 enum spawn_op {
 	SPAWN_START = 1,
@@ -43,6 +44,7 @@ enum spawn_flag { /* the first SPAWN_FDS say which descriptors come along, in th
 	SPAWN_ENFORCE = 1 << 6,
 	SPAWN_DEGRADED = 1 << 7, /* also where a layer is missing */
 	SPAWN_NO_TEMP = 1 << 8,	 /* in a box: nothing temporary can be written */
+	SPAWN_ASK = 1 << 9,	 /* the door of its network asks */
 };
 #define SPAWN_FDS 6
 
@@ -53,7 +55,8 @@ struct spawn_req {
 	struct sandbox_limits limits;
 	uint32_t flags;
 	uint32_t driver; /* number in sandbox_drivers */
-	uint32_t argc, envc, text_len; /* strings: program, cwd, view, argv..., envp..., each ended by NUL */
+	uint32_t network; /* enum sandbox_network */
+	uint32_t argc, envc, text_len; /* strings: program, cwd, view, destinations, argv..., envp..., each ended by NUL */
 	int64_t uid, gid;              /* -1: unchanged */
 };
 
@@ -78,5 +81,5 @@ ssize_t spawn_recv(int sock, void *msg, size_t cap, int fds[static SPAWN_FDS], u
 /* Is what came a request that may be served: op, length, counts and descriptors fit. 0 or -EBADMSG. */
 int spawn_req_check(const struct spawn_req *q, size_t len, unsigned nfds);
 /* Split text into argc + envc + SPAWN_FIXED strings; out has room for that many and two NULLs: program, cwd, view ("":
- * none), argv..., NULL, envp..., NULL. -EBADMSG when it is not exactly those. Borrows text. */
+ * none), destinations, argv..., NULL, envp..., NULL. -EBADMSG when it is not exactly those. Borrows text. */
 int spawn_text_split(char *text, size_t len, uint32_t argc, uint32_t envc, char **out);

@@ -87,8 +87,8 @@ static void tell(struct server *s)
 			unsigned news = j->news & -j->news;
 			bool late = news == NEWS_MEASURED && j->state != JOB_RUNNING;
 			struct spawn_event ev = late ? (struct spawn_event){0} : event_of(s, j, news);
-			if (!late &&
-			    spawn_send(s->sock, &ev, sizeof ev, NULL, 0, NULL, 0) == -EAGAIN)
+			bool door = news == NEWS_STARTED && j->talk >= 0;
+			if (!late && spawn_send(s->sock, &ev, sizeof ev, NULL, 0, &j->talk, door) == -EAGAIN)
 				return watch(s, true);
 			j->news &= ~news;
 		}
@@ -284,7 +284,7 @@ static void reap(struct server *s)
 		}
 		struct job *j = p->job;
 		jobs_drop_pid(&s->jobs, p);
-		if (p == &j->box) /* what was in it is dead; its program is reaped by itself */
+		if (p == &j->box || p == &j->door) /* what was in it is dead; its program is reaped by itself */
 			continue;
 		if (s->keepers || j->bundle)
 			read_reports(s); /* what it said before it went */
@@ -354,6 +354,8 @@ static bool read_requests(struct server *s)
 			continue; /* not one of ours */
 		if (spawn_req_check(&s->in.req, (size_t)n, nfds) == 0)
 			serve(s, &s->in.req, s->in.bytes + sizeof s->in.req, fds);
+		else if ((size_t)n >= sizeof s->in.req && s->in.req.op == SPAWN_START)
+			server_refuse(s, s->in.req.id);
 		while (nfds > 0)
 			close(fds[--nfds]);
 	}

@@ -38,5 +38,7 @@ uint64_t server_now_ns(void);
 void server_queue(struct server *s, struct job *j, unsigned news);
 /* j is over before it ran. */
 void server_never_ran(struct server *s, struct job *j, const struct err *e);
+/* Answer a SPAWN_START that cannot be served at all. */
+void server_refuse(struct server *s, uint64_t id);
 /* Serve a SPAWN_START that spawn_req_check has passed; fds are those that came along, closed by the caller. */
 void server_start(struct server *s, const struct spawn_req *q, char *text, const int *fds);

@@ -13,6 +13,7 @@
 
 #include "lib/mem.h"
 #include "sandbox/box.h"
+#include "sandbox/net_rules.h"
 #include "sandbox/oci.h"
 
 #define SYSTEM_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -34,6 +35,29 @@ int sandbox_tier_parse(const char *s, enum sandbox_tier *ret)
 	return -EINVAL;
 }
 
+static const char *const network_names[NETWORKS] = {"None", "Restricted", "Full"};
+
+const char *sandbox_network_name(enum sandbox_network n)
+{
+	return network_names[n];
+}
+
+int sandbox_network_parse(const char *s, enum sandbox_network *ret)
+{
+	for (size_t i = 0; i < NETWORKS; i++)
+		if (strcmp(s, network_names[i]) == 0) {
+			*ret = (enum sandbox_network)i;
+			return 0;
+		}
+	return -EINVAL;
+}
+
+/* Programs differ in which of them they heed. What is inside is not asked of the proxy. */
+const char *const sandbox_proxy_env[] = {
+	"http_proxy=" SANDBOX_PROXY,	"https_proxy=" SANDBOX_PROXY,	"all_proxy=" SANDBOX_PROXY,
+	"no_proxy=localhost,127.0.0.1,::1", "HTTP_PROXY=" SANDBOX_PROXY, "HTTPS_PROXY=" SANDBOX_PROXY,
+	"ALL_PROXY=" SANDBOX_PROXY,	"NO_PROXY=localhost,127.0.0.1,::1", NULL};
+
 static int native_available(struct sandbox_layers *ret, struct err *e)
 {
 	(void)e;
@@ -44,6 +68,7 @@ static int native_available(struct sandbox_layers *ret, struct err *e)
 static const struct sandbox_driver native = {
 	.name = "native",
 	.tier = TIER_NONE,
+	.networks = 1u << NETWORK_NONE, /* of no meaning: it has the machine's */
 	.doc = "no wall: allow-list, limits, working directory, clean environment",
 	.available = native_available,
 };
@@ -51,7 +76,8 @@ static const struct sandbox_driver native = {
 static const struct sandbox_driver proc = {
 	.name = "proc",
 	.tier = TIER_1,
-	.doc = "namespaces, a root of its own, seccomp, Landlock, no network, never root",
+	.networks = 1u << NETWORK_NONE | 1u << NETWORK_RESTRICTED,
+	.doc = "namespaces, a root of its own, seccomp, Landlock, no network or a filtered one, never root",
 	.available = box_available,
 };
 const struct sandbox_driver *const sandbox_drivers[] = {&native, &proc, &oci_crun, &oci_runc, &oci_runsc, NULL};
@@ -159,10 +185,27 @@ static bool allowed(const char *const *allow, const char *program)
 	return false;
 }
 
+/* A network that cannot be given is refused, never another one given. */
+static int check_network(enum sandbox_tier tier, const struct sandbox_spec *s, struct err *e)
+{
+	const struct sandbox_driver *d = NULL;
+	struct net_rules *rules = NULL;
+	int r = sandbox_driver_find(tier, s->driver, s->allow_degraded, &d, e);
+	if (r == 0 && !(d->networks & 1u << s->network))
+		return err_set(e, ERR_SEC_VIOLATION, "network %s cannot be had of driver '%s' of tier '%s'",
+			       sandbox_network_name(s->network), d->name, sandbox_tier_name(tier));
+	if (r == 0 && s->network == NETWORK_RESTRICTED)
+		r = net_rules_read(s->destinations ? s->destinations : "", &rules, e);
+	net_rules_free(rules);
+	return r;
+}
+
 int sandbox_spec_check(enum sandbox_tier tier, const struct sandbox_spec *s, char program[PATH_MAX],
 		       struct err *e)
 {
 	int r = sandbox_driver_find(tier, s->driver, s->allow_degraded, NULL, e);
+	if (r == 0)
+		r = check_network(tier, s, e);
 	if (r < 0)
 		return r;
 	if (!s->argv || !s->argv[0] || !*s->argv[0])

@@ -12,17 +12,19 @@
 #include "lib/loop.h"
 #include "lib/mem.h"
 #include "lib/parse.h"
+#include "sandbox/net_rules.h"
 #include "sandbox/profile.h"
 
 #define EXIT_SIGNAL 128
 #define UID_FIRST   0x6f000000u /* with our pid: of nobody else while we live; agents' are above */
 #define ID          1           /* of the one start */
 #define OWN_VARS    4
+#define PROXY_VARS  8
 
 static const int passed_on[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGWINCH};
 
 struct boxed {
-	const char *driver, *tier_name, *network, *dir, *memory, *cpu, *processes, *agent, *profile_name;
+	const char *driver, *tier_name, *network, *allow, *dir, *memory, *cpu, *processes, *agent, *profile_name;
 	struct where where; /* of the daemon of that agent, of a profile that has a name */
 	bool degraded;
 	char **argv;
@@ -30,6 +32,8 @@ struct boxed {
 	enum sandbox_tier tier;
 	struct sandbox_profile profile;
 	bool no_temp;
+	enum sandbox_network mode;
+	char destinations[2 * SANDBOX_DESTINATIONS_MAX];
 	struct sandbox_limits limits;
 	uv_timer_t timer;
 	bool timed_out;
@@ -108,9 +112,49 @@ static int take_profile(struct boxed *b, struct err *e)
 	l.memory_bytes = less(b->limits.memory_bytes, l.memory_bytes);
 	l.cpu_millis = (uint32_t)less(b->limits.cpu_millis, l.cpu_millis);
 	l.pids = (uint32_t)less(b->limits.pids, l.pids);
+	l.net_bytes_per_s = b->profile.limits.net_bytes_per_s;
 	b->limits = l;
 	b->no_temp = b->profile.no_temp;
 	return r;
+}
+
+/* ---- its network ---- */
+
+/* --allow HOST:PORT,... as rules, a line each. */
+static int read_allowed(const struct command *c, const char *allow, struct buf *list)
+{
+	char rule[300];
+	struct err e;
+	for (const char *p = allow; p && *p; p += strcspn(p, ","), p += *p == ',') {
+		char normal[NET_RULE_TEXT];
+		snprintf(rule, sizeof rule, "%.*s", (int)strcspn(p, ","), p);
+		if (net_rule_normal(rule, normal, &e) < 0)
+			return opts_wrong(c, "--allow: %s", e.msg);
+		buf_printf(list, "%s\n", normal);
+	}
+	return list->fail ? opts_wrong(c, "--allow is too long") : 0;
+}
+
+/* What the command says, narrowed by its profile, or the profile's. */
+static int take_network(const struct command *c, struct boxed *b)
+{
+	enum sandbox_network said = b->profile_name ? b->profile.network : NETWORK_NONE;
+	autobuf struct buf list, both;
+	buf_init(&list, SANDBOX_DESTINATIONS_MAX - 1);
+	buf_init(&both, sizeof b->destinations - 1);
+	if (b->network)
+		sandbox_network_parse(b->network, &said);
+	if (b->allow && !b->network && !b->profile_name)
+		said = NETWORK_RESTRICTED;
+	int r = read_allowed(c, b->allow, &list);
+	if (r == 0 && list.len && said != NETWORK_RESTRICTED)
+		r = opts_wrong(c, "--allow is for --network Restricted");
+	if (r != 0)
+		return r;
+	enum sandbox_network most = b->profile_name ? b->profile.network : NETWORK_FULL;
+	sandbox_network_join(most, b->profile.destinations, said, list.data, &b->mode, &both);
+	memcpy(b->destinations, both.data, both.len + 1);
+	return 0;
 }
 
 /* ---- the words of the command ---- */
@@ -123,13 +167,13 @@ static int read_words(const struct command *c, struct boxed *b)
 	b->tier = TIER_1;
 	if (b->tier_name && sandbox_tier_parse(b->tier_name, &b->tier) < 0)
 		return opts_wrong(c, "--tier '%s'; one of None, Tier1, Tier2, Tier3", b->tier_name);
-	if (b->network && strcmp(b->network, "None") != 0)
-		return opts_wrong(c, "--network '%s'; sandboxes of this build have None", b->network);
+	if (b->network && sandbox_network_parse(b->network, &(enum sandbox_network){0}) < 0)
+		return opts_wrong(c, "--network '%s'; one of None, Restricted, Full", b->network);
 	if (b->agent && b->tier == TIER_NONE)
 		return opts_wrong(c, "tier None has the machine's files, and no view");
 	if (b->agent && (!name_ok(b->agent, strlen(b->agent))))
 		return opts_wrong(c, "--view '%s' is no agent's name", b->agent);
-	if (b->network && b->tier == TIER_NONE)
+	if ((b->network || b->allow) && b->tier == TIER_NONE)
 		return opts_wrong(c, "tier None has the machine's network");
 	if (b->profile_name && b->tier == TIER_NONE)
 		return opts_wrong(c, "--profile is for a tier that has a sandbox, not for None");
@@ -204,6 +248,18 @@ static void on_ended(void *arg, uint64_t id, const struct sandbox_result *r)
 	loop_stop(&b->loop);
 }
 
+/* What was refused, so that who runs it need not guess why it fails. */
+static void on_connect(void *arg, uint64_t id, const struct sandbox_connect *m)
+{
+	struct net_host h = {0};
+	char to[NET_TARGET_TEXT];
+	(void)arg, (void)id;
+	snprintf(h.name, sizeof h.name, "%s", m->host);
+	net_target_text(&h, m->port, to);
+	if (!m->number && !m->allowed)
+		fprintf(stderr, "symbi: SEC_001 connection to %s refused: %s\n", to, m->why);
+}
+
 static void on_lost(void *arg)
 {
 	struct boxed *b = arg;
@@ -223,10 +279,13 @@ static int start(struct boxed *b, struct err *e)
 {
 	const char *term = getenv("TERM");
 	char home[PATH_MAX + 8], terminal[80];
-	const char *env[OWN_VARS + 1] = {"PATH=/usr/local/bin:/usr/bin:/bin", "LANG=C.UTF-8", home};
+	size_t n = OWN_VARS - 1;
+	const char *env[OWN_VARS + PROXY_VARS + 1] = {"PATH=/usr/local/bin:/usr/bin:/bin", "LANG=C.UTF-8", home};
 	snprintf(home, sizeof home, "HOME=%s", b->cwd);
 	if (term && snprintf(terminal, sizeof terminal, "TERM=%s", term) < (int)sizeof terminal)
-		env[3] = terminal;
+		env[n++] = terminal;
+	for (size_t i = 0; b->mode == NETWORK_RESTRICTED && sandbox_proxy_env[i]; i++)
+		env[n++] = sandbox_proxy_env[i];
 	struct sandbox_spec s = {
 		.id = ID,
 		.owner = "run",
@@ -244,6 +303,8 @@ static int start(struct boxed *b, struct err *e)
 		.enforce = true,
 		.allow_degraded = b->degraded,
 		.driver = b->driver,
+		.network = b->mode,
+		.destinations = b->destinations,
 		.no_temp = b->no_temp,
 	};
 	return sandbox_start(b->client, b->tier, &s, e);
@@ -268,7 +329,8 @@ static void pass_signals_on(struct boxed *b)
 /* With a loop and a client; sock is the client's from now on. */
 static int serve(struct boxed *b, int sock, struct err *e)
 {
-	static const struct sandbox_events events = {.started = on_started, .ended = on_ended, .lost = on_lost};
+	static const struct sandbox_events events = {
+		.started = on_started, .ended = on_ended, .connects = on_connect, .lost = on_lost};
 	int r = loop_init(&b->loop, e);
 	if (r < 0) {
 		close(sock);
@@ -292,11 +354,17 @@ static int serve(struct boxed *b, int sock, struct err *e)
 	return r;
 }
 
+static void discard(const struct boxed *b)
+{
+	if (b->state[0] && access(b->state, F_OK) == 0) { /* it never started, or was killed */
+		spawn_server_cleanup(b->state, NULL);
+		spawn_server_discard(b->state);
+	}
+}
+
 static int run(struct boxed *b, struct err *e)
 {
-	int r = make_place(b, e);
-	if (r == 0)
-		r = take_profile(b, e);
+	int r = 0;
 	int sock = r < 0 ? r : spawn_server_start(b->state, NULL, true, &b->spawner, e);
 	if (sock >= 0) {
 		r = serve(b, sock, e);
@@ -306,10 +374,7 @@ static int run(struct boxed *b, struct err *e)
 	}
 	if (r == 0 && b->lost)
 		r = err_set(e, ERR_SPAWN_LOST, "the spawner of this run ended, and the program with it");
-	if (b->state[0] && access(b->state, F_OK) == 0) { /* it never started, or was killed */
-		spawn_server_cleanup(b->state, NULL);
-		spawn_server_discard(b->state);
-	}
+	discard(b);
 	return r;
 }
 
@@ -339,7 +404,7 @@ int cmd_sandbox(const struct command *c, int argc, char **argv)
 	struct boxed b = {0};
 	struct err e = {0};
 	const struct opt none[] = {{NULL, NULL, NULL}};
-	const struct opt opts[] = {{"tier", &b.tier_name, NULL}, {"driver", &b.driver, NULL},         {"network", &b.network, NULL},
+	const struct opt opts[] = {{"tier", &b.tier_name, NULL}, {"driver", &b.driver, NULL},         {"network", &b.network, NULL}, {"allow", &b.allow, NULL},
 				   {"dir", &b.dir, NULL},                {"max-memory", &b.memory, NULL},
 				   {"profile", &b.profile_name, NULL},
 				   {"max-cpu", &b.cpu, NULL},            {"max-processes", &b.processes, NULL},
@@ -362,5 +427,13 @@ int cmd_sandbox(const struct command *c, int argc, char **argv)
 	while (fcntl(STDIN_FILENO, F_GETFD) < 0 || fcntl(STDOUT_FILENO, F_GETFD) < 0 || fcntl(STDERR_FILENO, F_GETFD) < 0)
 		if (open("/dev/null", O_RDWR) < 0) /* else something of ours would be its stream */
 			return CLI_FAILED;
+	if (make_place(&b, &e) < 0 || take_profile(&b, &e) < 0) {
+		discard(&b);
+		return say_failed(&e);
+	}
+	if (take_network(c, &b) != 0) {
+		discard(&b);
+		return CLI_USAGE;
+	}
 	return run(&b, &e) < 0 ? say_failed(&e) : status_of(&b);
 }

@@ -82,11 +82,14 @@ static const struct command commands[] = {
 	 "is sealed in: the file's own without .enc unless given; decrypt and edit check it when given. import reads\n"
 	 "what Symbiont encrypted."},
 	{"sandbox", cmd_sandbox,
-	 "run [--tier TIER] [--driver NAME] [--profile PROFILE] [--network None] [--dir DIR] [--max-memory MB] [--max-cpu N] "
+	 "run [--tier TIER] [--driver NAME] [--profile PROFILE] [--network MODE] [--allow HOST:PORT,...] [--dir DIR] [--max-memory MB] [--max-cpu N] "
 	 "[--max-processes N] [--view AGENT] [--allow-degraded] [--mount DIR] " WHERE " [--] PROGRAM [ARGUMENT]...",
 	 "run one program in a sandbox, as agents run; works without the daemon",
 	 "TIER is Tier1 unless given. PROFILE is secure or standard, a profile of the tree (sandbox/profiles/), or the\n"
-	 "path of a file, with a '/'; the limits given here can only narrow it. Streams and signals are passed\n"
+	 "path of a file, with a '/'; the limits given here can only narrow it. MODE is None, Restricted or Full:\n"
+	 "Restricted has a proxy (HTTP and SOCKS5, in http_proxy and its like) that lets through the HOST:PORTs\n"
+	 "alone, where HOST may be a name, '*.name', an address or a network (10.0.0.0/8), and PORT '*'; what is\n"
+	 "refused is told on standard error. Streams and signals are passed\n"
 	 "on; the environment is PATH, HOME, LANG and\n"
 	 "TERM. It works in a directory of its own, removed afterwards, or in DIR, which it sees as it is. Under\n"
 	 "root it runs as a uid that nobody else has (tier None: as root). --driver: one of the tier's by its name\n"

@@ -38,7 +38,10 @@ expect 2 sandbox walk
 expect 2 sandbox run
 expect 2 sandbox run --nonsense true
 expect 2 sandbox run --tier Tier9 true
-expect 2 sandbox run --network Full true
+expect 2 sandbox run --network Some true
+expect 2 sandbox run --allow nonsense true
+expect 2 sandbox run --network None --allow a:1 true
+expect 2 sandbox run --tier None --allow a:1 true
 expect 2 sandbox run --tier None --network None true
 expect 2 sandbox run --max-memory none true
 expect 1 sandbox run --tier Tier3 true
@@ -52,8 +55,14 @@ quiet=1 expect 153 sandbox run --profile "$dir/small.yaml" head -c 2M /dev/zero
 expect 137 sandbox run --profile "$dir/short.yaml" sleep 60
 has "$err" "max_execution_time_seconds"
 printf 'network:\n  access_mode: Restricted\n' >"$dir/net.yaml"
+expect 0 sandbox run --profile "$dir/net.yaml" --allow a.invalid:80 sh -c 'curl -s http://b.invalid; echo $http_proxy'
+has "$out" "b.invalid:80: it is none of the allowed destinations"
+has "$out" http://127.0.0.1:1080
+has "$err" "SEC_001 connection to b.invalid:80 refused"
+expect 2 sandbox run --profile "$dir/small.yaml" --allow a:1 true
+printf 'network:\n  access_mode: Restricted\n  allowed_destinations: [a]\n' >"$dir/net.yaml"
 expect 1 sandbox run --profile "$dir/net.yaml" true
-has "$err" "line 2: 'network.access_mode' cannot be enforced"
+has "$err" "line 3: destination 'a'"
 expect 1 sandbox run --driver nonsense true
 has "$err" "has no driver 'nonsense'"
 # makes COMMAND OPTION...: its containers start here; what a runtime needs of a machine it alone knows.

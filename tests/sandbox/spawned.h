@@ -47,6 +47,9 @@ struct spawned {
 	uint64_t next_id;
 	uv_timer_t timer;
 	const struct sandbox_driver *driver; /* to start with; NULL: native */
+	struct sandbox_connect told[64]; /* connections, in their order */
+	size_t told_n, asked;
+	bool (*may)(const struct sandbox_connect *c); /* what is asked; NULL: nothing */
 	void (*before)(void); /* in the spawner's process, before it is one; NULL: nothing */
 };
 
@@ -92,11 +95,24 @@ static inline void spawned_resynced(void *arg)
 	((struct spawned *)arg)->resynced = true;
 }
 
+static inline void spawned_connects(void *arg, uint64_t id, const struct sandbox_connect *c)
+{
+	struct spawned *s = arg;
+	if (!c->number) {
+		assert_true(s->told_n < ARRAY_LEN(s->told));
+		s->told[s->told_n++] = *c;
+		return;
+	}
+	s->asked++;
+	sandbox_answer(s->client, id, c->number, s->may && s->may(c), "asked", "by the test", NULL);
+}
+
 static const struct sandbox_events spawned_events = {
 	.started = spawned_started,
 	.ended = spawned_ended,
 	.lost = spawned_lost,
 	.measured = spawned_measured,
+	.connects = spawned_connects,
 };
 
 /* ---- the spawner and its clients ---- */

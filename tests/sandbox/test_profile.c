@@ -21,7 +21,8 @@ static void all_of_it_is_read(void **state)
 		"  max_file_size_mb: 3\n  read_paths: []\n"
 		"process:\n  max_child_processes: 4\n  max_execution_time_seconds: 9\n  max_cpu_seconds: 7\n"
 		"  process_priority: 5\n  allowed_syscalls: []\n"
-		"network:\n  access_mode: None\n  allowed_destinations: []\n"
+		"network:\n  access_mode: Restricted\n  max_bandwidth_mbps: 8\n"
+		"  allowed_destinations: [\"Api.Example.org.:443\", {host: 10.0.0.0/8, port: 53, protocol: tcp}, {host: \"*.a\"}]\n"
 		"security:\n  strict_syscall_filtering: true\n  disable_debugging: true\n  enable_audit_logging: true\n"
 		"  require_encryption: false\n";
 	struct sandbox_profile p;
@@ -39,6 +40,9 @@ static void all_of_it_is_read(void **state)
 	assert_int_equal(p.execution_ms, 9000);
 	assert_true(p.no_temp);
 	assert_int_equal(p.denied_len, sizeof "/srv/keys" + sizeof "/root");
+	assert_int_equal(p.network, NETWORK_RESTRICTED);
+	assert_int_equal(p.limits.net_bytes_per_s, 1000000);
+	assert_string_equal(p.destinations, "api.example.org:443\n10.0.0.0/8:53\n*.a:*\n");
 }
 
 static void what_is_not_said_is_as_in_standard(void **state)
@@ -106,10 +110,12 @@ static const struct {
 	{"filesystem:\n  denied_paths: [/]\n", ERR_SEC_VIOLATION, 2, "shows", false},
 	{"filesystem:\n  allow_temp_files: 1\n", ERR_SEC_PROFILE, 2, "true or false", false},
 	{"process:\n  allowed_syscalls: [read]\n", ERR_SEC_VIOLATION, 2, "filter", false},
-	{"network:\n  access_mode: Restricted\n", ERR_SEC_VIOLATION, 2, "no proxy", false},
-	{"network:\n  access_mode: Full\n", ERR_SEC_VIOLATION, 2, "no network", false},
 	{"network:\n  access_mode: none\n", ERR_SEC_PROFILE, 2, "None Restricted Full", false},
-	{"network:\n  allowed_destinations: [{host: a, port: 1}]\n", ERR_SEC_VIOLATION, 2, "no network", false},
+	{"network:\n  allowed_destinations: [{host: a, port: 1}]\n", ERR_SEC_PROFILE, 0, "for `access_mode: Restricted`", true},
+	{"network:\n  access_mode: Full\n  max_bandwidth_mbps: 1\n", ERR_SEC_VIOLATION, 0, "cannot be enforced", true},
+	{"network:\n  access_mode: Restricted\n  allowed_destinations: [a]\n", ERR_SEC_PROFILE, 3, "HOST:PORT", false},
+	{"network:\n  allowed_destinations: [{host: a, prot: 1}]\n", ERR_SEC_PROFILE, 2, "host, port and protocol", false},
+	{"network:\n  allowed_destinations: [{host: a, protocol: UDP}]\n", ERR_SEC_PROFILE, 2, "TCP", false},
 	{"security:\n  strict_syscall_filtering: false\n", ERR_SEC_VIOLATION, 2, "always", false},
 	{"security:\n  require_encryption: true\n", ERR_SEC_VIOLATION, 2, "not encrypted", false},
 	{"resources:\n  max_memory_mb: 1\nresources:\n  max_memory_mb: 2\n", ERR_TEXT_SYNTAX, 3, "resources", false},
@@ -137,7 +143,8 @@ static void every_beginning_can_be_finished(void **state)
 {
 	static const char text[] =
 		"resources:\n  max_memory_mb: 256\n  max_cpu_cores: 0.5\nfilesystem:\n  denied_paths:\n    - /srv/keys\n"
-		"  allow_temp_files: false\nprocess:\n  max_child_processes: 4\nnetwork:\n  access_mode: None\n"
+		"  allow_temp_files: false\nprocess:\n  max_child_processes: 4\nnetwork:\n  access_mode: Restricted\n"
+		"  allowed_destinations:\n    - a.b:1\n    - {host: c, port: 2}\n    - host: d\n      port: 34\n"
 		"security: {strict_syscall_filtering: true,\n  disable_debugging: true}\n";
 	(void)state;
 	for (size_t len = 0; len <= strlen(text); len++) {

@@ -189,6 +189,7 @@ static void requests_are_checked(void **state)
 		 2,
 		 false},
 		{"an unknown flag", {.op = SPAWN_START, .argc = 1, .flags = 1u << 30}, 0, 0, false},
+		{"a network that is none", {.op = SPAWN_START, .argc = 1, .network = NETWORKS}, 0, 0, false},
 		{"a uid below -1", {.op = SPAWN_START, .argc = 1, .uid = -2}, 0, 0, false},
 		{"a gid above all", {.op = SPAWN_START, .argc = 1, .gid = 1ll << 32}, 0, 0, false},
 	};
@@ -202,16 +203,17 @@ static void requests_are_checked(void **state)
 static void text_is_split_exactly(void **state)
 {
 	(void)state;
-	char text[] = "/bin/sh\0/tmp\0/m/views/a\0sh\0-c\0A=1", *out[8];
+	char text[] = "/bin/sh\0/tmp\0/m/views/a\0a:1\n\0sh\0-c\0A=1", *out[9];
 	assert_int_equal(spawn_text_split(text, sizeof text, 2, 1, out), 0);
 	assert_string_equal(out[0], "/bin/sh");
 	assert_string_equal(out[1], "/tmp");
 	assert_string_equal(out[2], "/m/views/a");
-	assert_string_equal(out[3], "sh");
-	assert_string_equal(out[4], "-c");
-	assert_null(out[5]);
-	assert_string_equal(out[6], "A=1");
-	assert_null(out[7]);
+	assert_string_equal(out[3], "a:1\n");
+	assert_string_equal(out[4], "sh");
+	assert_string_equal(out[5], "-c");
+	assert_null(out[6]);
+	assert_string_equal(out[7], "A=1");
+	assert_null(out[8]);
 	assert_int_equal(spawn_text_split(text, sizeof text, 2, 0, out), -EBADMSG);
 	assert_int_equal(spawn_text_split(text, sizeof text, 3, 1, out), -EBADMSG);
 	assert_int_equal(spawn_text_split(text, sizeof text - 1, 2, 1, out), -EBADMSG);
