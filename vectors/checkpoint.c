@@ -189,7 +189,7 @@ int checkpoint_write(struct vec_index *v, struct err *e)
 	next.checkpoint++;
 	next.from = next.synced = m.from;
 	if (r == 0)
-		r = log_sync(&v->log, m.from, e);
+		r = rowlog_sync(&v->log, m.from, e);
 	if (r == 0)
 		r = write_file(v, &m, next.checkpoint, e);
 	if (r == 0)

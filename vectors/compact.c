@@ -19,7 +19,7 @@ static uint64_t *count_bytes(struct vec_index *v)
 	uint64_t *bytes = calloc(LOG_SEGMENTS, sizeof *bytes);
 	for (uint64_t row = 0, n = atomic_get(&v->n_rows); row < n && bytes; row++)
 		if (row_alive(v, row)) {
-			const struct log_head *h = (const void *)log_at(&v->log, atomic_get(&row_at(v, row)->at));
+			const struct rowlog_head *h = (const void *)rowlog_at(&v->log, atomic_get(&row_at(v, row)->at));
 			bytes[segment_of(v, row)] += h->size;
 		}
 	return bytes;
@@ -27,9 +27,9 @@ static uint64_t *count_bytes(struct vec_index *v)
 
 static int encode_copy(struct vec_index *v, uint32_t row, struct buf *batch, struct err *e)
 {
-	struct log_put p;
-	int r = log_read_checked(&v->log, atomic_get(&row_at(v, row)->at), &p, e);
-	return r == 0 ? log_encode(batch, &v->log, &p, e) : r;
+	struct rowlog_put p;
+	int r = rowlog_read_checked(&v->log, atomic_get(&row_at(v, row)->at), &p, e);
+	return r == 0 ? rowlog_encode(batch, &v->log, &p, e) : r;
 }
 
 /* Write rows again at the end of the log. A replay sees each replaced by itself. */
@@ -49,7 +49,7 @@ static int move_rows(struct vec_index *v, const uint32_t *rows, size_t n, uint64
 		moved[out++] = rows[i];
 	}
 	if (r == 0 && out)
-		r = log_append(&v->log, &batch, at, out, e);
+		r = rowlog_append(&v->log, &batch, at, out, e);
 	for (size_t i = 0; i < out && r == 0; i++)
 		atomic_set(&row_at(v, moved[i])->at, at[i]);
 	pthread_mutex_unlock(&v->mu);
@@ -80,7 +80,7 @@ static int drop_segments(struct vec_index *v, uint64_t before, struct err *e)
 	grace_wait(v); /* whoever read a row at its old place is done */
 	for (uint64_t s = v->log.first; s < before && r == 0; s++)
 		if (!bytes[s] && atomic_get(&v->log.segs[s]))
-			r = log_drop(&v->log, s, e);
+			r = rowlog_drop(&v->log, s, e);
 	while (v->log.first < before && !atomic_get(&v->log.segs[v->log.first]))
 		v->log.first++;
 	return r;
@@ -130,14 +130,14 @@ int vec_compact(struct vec_index *v, struct err *e)
 static int verify_row(struct vec_index *v, uint64_t row, struct err *e)
 {
 	struct rec *r = rec_at(v, row);
-	struct log_put p;
+	struct rowlog_put p;
 	if (atomic_get(&r->degree) > LINKS_MAX)
 		return err_set(e, ERR_VDB_DAMAGED, "row slot %llu has too many links; restore the index from a backup", (unsigned long long)row);
 	for (unsigned i = 0, n = atomic_get(&r->degree); i < n; i++)
 		if (atomic_get(&r->links[i]) >= atomic_get(&v->n_rows))
 			return err_set(e, ERR_VDB_DAMAGED, "row slot %llu links to none; restore the index from a backup",
 				       (unsigned long long)row);
-	int x = log_read_checked(&v->log, atomic_get(&row_at(v, row)->at), &p, e);
+	int x = rowlog_read_checked(&v->log, atomic_get(&row_at(v, row)->at), &p, e);
 	if (x == 0 && p.id != atomic_get(&row_at(v, row)->id))
 		return err_set(e, ERR_VDB_DAMAGED, "row slot %llu is not the row of id %llu; restore the index from a backup",
 			       (unsigned long long)row, (unsigned long long)p.id);
@@ -151,7 +151,7 @@ int vec_verify(struct vec_index *v, struct err *e)
 	uint64_t last = atomic_get(&v->log.tail) / LOG_SEGMENT;
 	for (uint64_t s = v->log.first; s <= last && r == 0 && v->dir; s++)
 		if (atomic_get(&v->log.segs[s]))
-			r = log_verify_segment(&v->log, s, e);
+			r = rowlog_verify_segment(&v->log, s, e);
 	if (r == 0 && v->dir && v->manifest.checkpoint)
 		r = checkpoint_check(v, e);
 	struct ctx *c = r == 0 ? ctx_get(v) : NULL;

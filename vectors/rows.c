@@ -253,7 +253,7 @@ bool rows_delete(struct vec_index *v, uint64_t id)
 	return row >= 0;
 }
 
-void rows_put(struct vec_index *v, const struct log_put *p, uint64_t at)
+void rows_put(struct vec_index *v, const struct rowlog_put *p, uint64_t at)
 {
 	uint32_t row = slot_take(v);
 	struct rec *r = rec_at(v, row);

@@ -136,16 +136,16 @@ static int begin(struct vec_index *v, struct manifest *m, struct err *e)
 	char path[PATH_BYTES];
 	struct stat st;
 	int r = at_path(v->dir, "rows-00000001.vec", path, e);
-	if (r == 0 && stat(path, &st) == 0 && st.st_size > (off_t)sizeof(struct log_segment_head))
+	if (r == 0 && stat(path, &st) == 0 && st.st_size > (off_t)sizeof(struct rowlog_segment_head))
 		return err_set(e, ERR_VDB_DAMAGED, "'%s/MANIFEST' is missing and rows are there; restore it from a backup", v->dir);
 	sys->random(m->uuid, sizeof m->uuid);
 	memcpy(v->uuid, m->uuid, sizeof v->uuid);
 	if (r == 0)
 		r = index_reserve(v, e);
 	if (r == 0)
-		r = log_init(&v->log, v->dir, v->dim, (uint8_t)v->metric, v->uuid, e);
+		r = rowlog_init(&v->log, v->dir, v->dim, (uint8_t)v->metric, v->uuid, e);
 	if (r == 0)
-		r = log_create(&v->log, 1, e);
+		r = rowlog_create(&v->log, 1, e);
 	m->dim = v->dim;
 	m->metric = v->metric;
 	m->from = m->synced = atomic_get(&v->log.tail);
@@ -163,7 +163,7 @@ struct replaying {
 	struct err *e;
 };
 
-static int replay_one(void *arg, const struct log_put *p, uint64_t at)
+static int replay_one(void *arg, const struct rowlog_put *p, uint64_t at)
 {
 	struct replaying *rp = arg;
 	struct vec_index *v = rp->v;
@@ -223,13 +223,13 @@ int open_dir(struct vec_index *v, const char *dir, const struct vec_options *o, 
 	if (r == 0)
 		r = index_reserve(v, e);
 	if (r == 0)
-		r = log_init(&v->log, v->dir, v->dim, (uint8_t)v->metric, v->uuid, e);
+		r = rowlog_init(&v->log, v->dir, v->dim, (uint8_t)v->metric, v->uuid, e);
 	v->map_ready = !m.checkpoint;
 	if (r == 0 && m.checkpoint)
 		r = checkpoint_load(v, &m, e);
 	struct replaying rp = {v, e};
 	if (r == 0)
-		r = log_replay(&v->log, 1, m.from, m.synced, replay_one, &rp, e);
+		r = rowlog_replay(&v->log, 1, m.from, m.synced, replay_one, &rp, e);
 	if (r == 0)
 		r = check_places(v, e);
 	v->manifest = m;
@@ -241,7 +241,7 @@ void close_dir(struct vec_index *v)
 {
 	struct manifest m = v->manifest;
 	uint64_t tail = atomic_get(&v->log.tail);
-	if (!v->dir || v->log.failed || log_sync(&v->log, tail, NULL) < 0)
+	if (!v->dir || v->log.failed || rowlog_sync(&v->log, tail, NULL) < 0)
 		return;
 	if (tail - m.from > CHECKPOINT_AT_CLOSE && checkpoint_write(v, NULL) == 0)
 		return;

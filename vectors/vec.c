@@ -65,7 +65,7 @@ static void index_free(struct vec_index *v)
 	space_done(&v->rows);
 	space_done(&v->alive);
 	space_done(&v->ring);
-	log_done(&v->log);
+	rowlog_done(&v->log);
 	pthread_mutex_destroy(&v->mu);
 	pthread_mutex_destroy(&v->work_mu);
 	pthread_mutex_destroy(&v->upkeep);
@@ -82,9 +82,9 @@ static int open_memory(struct vec_index *v, struct err *e)
 {
 	int r = index_reserve(v, e);
 	if (r == 0)
-		r = log_init(&v->log, NULL, v->dim, (uint8_t)v->metric, v->uuid, e);
+		r = rowlog_init(&v->log, NULL, v->dim, (uint8_t)v->metric, v->uuid, e);
 	if (r == 0)
-		r = log_create(&v->log, 1, e);
+		r = rowlog_create(&v->log, 1, e);
 	v->map_ready = true;
 	return r;
 }
@@ -120,14 +120,14 @@ void vec_close(struct vec_index *v)
 
 static int get(struct vec_index *v, uint64_t id, float *ret_vector, struct buf *payload, struct err *e)
 {
-	struct log_put p;
+	struct rowlog_put p;
 	pthread_rwlock_rdlock(&v->map);
 	int64_t row = map_find(v, id);
 	uint64_t at = row >= 0 ? atomic_get(&row_at(v, (uint64_t)row)->at) : 0;
 	pthread_rwlock_unlock(&v->map);
 	if (row < 0)
 		return err_set(e, ERR_VDB_NOT_FOUND, "there is no row %llu", (unsigned long long)id);
-	int r = log_read_checked(&v->log, at, &p, e);
+	int r = rowlog_read_checked(&v->log, at, &p, e);
 	if (r == 0 && ret_vector)
 		memcpy(ret_vector, p.vector, v->dim * sizeof(float));
 	if (r == 0 && payload)
@@ -153,10 +153,10 @@ int vec_each(struct vec_index *v, int (*fn)(void *arg, const struct vec_row *row
 		return err_set(e, ERR_VDB_FAILED, "no memory to read the rows");
 	int r = 0;
 	for (uint64_t i = 0, n = atomic_get(&v->n_rows); i < n && r >= 0; i++) {
-		struct log_put p;
+		struct rowlog_put p;
 		if (!row_alive(v, i))
 			continue;
-		r = log_read_checked(&v->log, atomic_get(&row_at(v, i)->at), &p, e);
+		r = rowlog_read_checked(&v->log, atomic_get(&row_at(v, i)->at), &p, e);
 		struct vec_row row = {p.id, p.vector, p.labels, p.n_labels, p.payload, p.payload_len};
 		if (r == 0)
 			r = fn(arg, &row);

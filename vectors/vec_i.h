@@ -18,7 +18,7 @@
 #include "lib/mem.h"
 #include "lib/sys.h"
 #include "vectors/kernel.h"
-#include "vectors/log.h"
+#include "vectors/rowlog.h"
 #include "vectors/store.h"
 #include "vectors/vec.h"
 
@@ -131,7 +131,7 @@ struct vec_index {
 	_Atomic uint64_t head, tail; /* of the ring of rows to link: positions, not yet taken modulo */
 
 	pthread_mutex_t mu; /* writers */
-	struct log log;
+	struct rowlog log;
 	uint32_t *free_rows;
 	size_t n_free, free_cap;
 	bool dumping; /* a checkpoint reads the slots: none is reused */
@@ -197,7 +197,7 @@ static inline _Atomic uint32_t *ring_at(const struct vec_index *v, uint64_t pos)
 }
 static inline const float *row_vector(const struct vec_index *v, uint64_t row)
 {
-	return log_vector(&v->log, atomic_get(&row_at(v, row)->at));
+	return rowlog_vector(&v->log, atomic_get(&row_at(v, row)->at));
 }
 static inline float similarity(const struct rec *r, const struct asker *q, int32_t dot)
 {
@@ -236,7 +236,7 @@ static inline bool ctx_see(struct ctx *c, uint32_t row) /* true: for the first t
 int map_ready(struct vec_index *v, struct err *e);		      /* builds the map of ids when it is not there yet */
 int64_t map_find(const struct vec_index *v, uint64_t id);	      /* slot or -1; map held */
 int rows_room(struct vec_index *v, const struct vec_row *rows, size_t n, struct err *e); /* then rows_put cannot fail */
-void rows_put(struct vec_index *v, const struct log_put *p, uint64_t at);
+void rows_put(struct vec_index *v, const struct rowlog_put *p, uint64_t at);
 bool rows_delete(struct vec_index *v, uint64_t id);
 void rows_encode(const struct vec_index *v, const float *x, struct rec *r);
 int posting_add(struct vec_index *v, uint64_t label, const uint32_t *rows, size_t n); /* map held; 0 or -ENOMEM */

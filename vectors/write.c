@@ -50,7 +50,7 @@ static int encode_row(const struct vec_index *v, const struct vec_row *row, size
 		return r;
 	for (unsigned d = 0; d < v->dim; d++)
 		x[d] = row->vector[d] / norm;
-	struct log_put p = {.op = LOG_PUT,
+	struct rowlog_put p = {.op = LOG_PUT,
 			    .id = row->id,
 			    .norm = norm,
 			    .vector = x,
@@ -58,7 +58,7 @@ static int encode_row(const struct vec_index *v, const struct vec_row *row, size
 			    .n_labels = distinct(row->labels, row->n_labels, labels),
 			    .payload = row->payload,
 			    .payload_len = row->payload_len};
-	return log_encode(batch, &v->log, &p, e);
+	return rowlog_encode(batch, &v->log, &p, e);
 }
 
 /* Log and apply what was encoded; rows is NULL for deletes. */
@@ -70,10 +70,10 @@ static int commit(struct vec_index *v, struct buf *batch, const struct vec_row *
 	pthread_mutex_lock(&v->mu);
 	int r = rows ? rows_room(v, rows, n, e) : 0;
 	if (r == 0)
-		r = log_append(&v->log, batch, at, n, e);
+		r = rowlog_append(&v->log, batch, at, n, e);
 	for (size_t i = 0; i < n && r == 0; i++) {
-		struct log_put p;
-		log_read(&v->log, at[i], &p);
+		struct rowlog_put p;
+		rowlog_read(&v->log, at[i], &p);
 		if (p.op == LOG_PUT)
 			rows_put(v, &p, at[i]);
 		else
@@ -82,7 +82,7 @@ static int commit(struct vec_index *v, struct buf *batch, const struct vec_row *
 	uint64_t tail = atomic_get(&v->log.tail);
 	pthread_mutex_unlock(&v->mu);
 	if (r == 0 && !v->lazy_sync)
-		r = log_sync(&v->log, tail, e);
+		r = rowlog_sync(&v->log, tail, e);
 	if (r == 0)
 		work_notify(v);
 	return r;
@@ -116,8 +116,8 @@ static int encode_deletes(struct vec_index *v, const uint64_t *ids, size_t n, st
 	for (size_t i = 0; i < n && r == 0; i++) {
 		if (map_find(v, ids[i]) < 0)
 			continue;
-		struct log_put p = {.op = LOG_DELETE, .id = ids[i]};
-		r = log_encode(batch, &v->log, &p, e);
+		struct rowlog_put p = {.op = LOG_DELETE, .id = ids[i]};
+		r = rowlog_encode(batch, &v->log, &p, e);
 		++*ret_n;
 	}
 	pthread_rwlock_unlock(&v->map);
@@ -141,5 +141,5 @@ int vec_delete(struct vec_index *v, const uint64_t *ids, size_t n, size_t *ret_d
 
 int vec_sync(struct vec_index *v, struct err *e)
 {
-	return log_sync(&v->log, atomic_get(&v->log.tail), e);
+	return rowlog_sync(&v->log, atomic_get(&v->log.tail), e);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* log.h - the rows as they came: a log in segment files that is both the write-ahead log and where the exact vectors,
+/* rowlog.h - the rows as they came: a log in segment files that is both the write-ahead log and where the exact vectors,
  * labels and payloads are read from. Inside vectors/ only. L1.
  *
  * A position is segment number * LOG_SEGMENT + offset; records are aligned to 64 bytes and never cross segments.
@@ -20,9 +20,9 @@
 #define LOG_SEGMENTS 16384u
 #define LOG_MAGIC    0x31474c56u /* VLG1 */
 
-enum log_op { LOG_PUT = 1, LOG_DELETE = 2 };
+enum rowlog_op { LOG_PUT = 1, LOG_DELETE = 2 };
 
-struct log_segment_head {
+struct rowlog_segment_head {
 	char magic[8]; /* SYMBIVL1 */
 	uint32_t crc;  /* of what follows */
 	uint32_t dim;
@@ -31,9 +31,9 @@ struct log_segment_head {
 	uint8_t metric;
 	uint8_t zero[23];
 };
-_Static_assert(sizeof(struct log_segment_head) == 64, "one unit of the log");
+_Static_assert(sizeof(struct rowlog_segment_head) == 64, "one unit of the log");
 
-struct log_head { /* of a record; vector, labels and payload follow, zeros up to size */
+struct rowlog_head { /* of a record; vector, labels and payload follow, zeros up to size */
 	uint32_t magic;
 	uint32_t crc;  /* of what follows, up to size */
 	uint32_t size; /* multiple of 64 */
@@ -49,9 +49,9 @@ struct log_head { /* of a record; vector, labels and payload follow, zeros up to
 	uint32_t zero2;
 	uint64_t zero3;
 };
-_Static_assert(sizeof(struct log_head) == 64, "one unit of the log");
+_Static_assert(sizeof(struct rowlog_head) == 64, "one unit of the log");
 
-struct log {
+struct rowlog {
 	char *dir; /* owned; NULL: in memory */
 	unsigned dim;
 	uint8_t metric;
@@ -67,8 +67,8 @@ struct log {
 	_Atomic uint64_t synced;
 };
 
-struct log_put { /* a record that was read; pointers into the log */
-	enum log_op op;
+struct rowlog_put { /* a record that was read; pointers into the log */
+	enum rowlog_op op;
 	uint64_t id;
 	float norm;
 	const float *vector;
@@ -78,42 +78,42 @@ struct log_put { /* a record that was read; pointers into the log */
 	size_t payload_len;
 };
 
-/* dir NULL: in memory. Finds nothing, makes nothing; log_replay or log_create follows. */
-int log_init(struct log *l, const char *dir, unsigned dim, uint8_t metric, const uint8_t uuid[16], struct err *e);
-void log_done(struct log *l);
+/* dir NULL: in memory. Finds nothing, makes nothing; rowlog_replay or rowlog_create follows. */
+int rowlog_init(struct rowlog *l, const char *dir, unsigned dim, uint8_t metric, const uint8_t uuid[16], struct err *e);
+void rowlog_done(struct rowlog *l);
 
 /* Begin segment `number`; the log's first, or the next one. */
-int log_create(struct log *l, uint64_t number, struct err *e);
+int rowlog_create(struct rowlog *l, uint64_t number, struct err *e);
 
 /* Map segments first.. to the last that is there, and call fn for every record from position `from` on, whole batches
  * only. Damage before `synced`, or before what a later record knows as synced, is -EUCLEAN; any other end is
  * the tail and is cut. fn NULL: only map and look. A negative return of fn stops. */
-int log_replay(struct log *l, uint64_t first, uint64_t from, uint64_t synced,
-	       int (*fn)(void *arg, const struct log_put *p, uint64_t at), void *arg, struct err *e);
+int rowlog_replay(struct rowlog *l, uint64_t first, uint64_t from, uint64_t synced,
+	       int (*fn)(void *arg, const struct rowlog_put *p, uint64_t at), void *arg, struct err *e);
 
 /* Check every record from the start of segment `number`. */
-int log_verify_segment(struct log *l, uint64_t number, struct err *e);
+int rowlog_verify_segment(struct rowlog *l, uint64_t number, struct err *e);
 
 /* Add one record to a batch that is being put together. */
-int log_encode(struct buf *batch, const struct log *l, const struct log_put *p, struct err *e);
+int rowlog_encode(struct buf *batch, const struct rowlog *l, const struct rowlog_put *p, struct err *e);
 /* Write a batch at the tail: all of it, or nothing. ret_at: positions of its n records. Owner of mu. */
-int log_append(struct log *l, struct buf *batch, uint64_t *ret_at, size_t n, struct err *e);
+int rowlog_append(struct rowlog *l, struct buf *batch, uint64_t *ret_at, size_t n, struct err *e);
 /* Return when the log is on the disk up to position `upto`; callers at the same time share one sync. */
-int log_sync(struct log *l, uint64_t upto, struct err *e);
+int rowlog_sync(struct rowlog *l, uint64_t upto, struct err *e);
 
-/* The record at a position that log_append or log_replay gave; checks nothing. */
-void log_read(const struct log *l, uint64_t at, struct log_put *ret);
+/* The record at a position that rowlog_append or rowlog_replay gave; checks nothing. */
+void rowlog_read(const struct rowlog *l, uint64_t at, struct rowlog_put *ret);
 /* The same with its checksum tested. */
-int log_read_checked(const struct log *l, uint64_t at, struct log_put *ret, struct err *e);
+int rowlog_read_checked(const struct rowlog *l, uint64_t at, struct rowlog_put *ret, struct err *e);
 /* Unmap and remove a segment that nothing refers to and nobody reads. */
-int log_drop(struct log *l, uint64_t number, struct err *e);
-int log_path(const struct log *l, uint64_t number, char *ret, size_t size); /* 0 or -ENAMETOOLONG */
+int rowlog_drop(struct rowlog *l, uint64_t number, struct err *e);
+int rowlog_path(const struct rowlog *l, uint64_t number, char *ret, size_t size); /* 0 or -ENAMETOOLONG */
 
-static inline const char *log_at(const struct log *l, uint64_t at)
+static inline const char *rowlog_at(const struct rowlog *l, uint64_t at)
 {
 	return atomic_load_explicit(&l->segs[at / LOG_SEGMENT], memory_order_acquire) + at % LOG_SEGMENT;
 }
-static inline const float *log_vector(const struct log *l, uint64_t at)
+static inline const float *rowlog_vector(const struct rowlog *l, uint64_t at)
 {
-	return (const float *)(const void *)(log_at(l, at) + sizeof(struct log_head));
+	return (const float *)(const void *)(rowlog_at(l, at) + sizeof(struct rowlog_head));
 }

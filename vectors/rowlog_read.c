@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* log_read.c - segments of the log: opened, replayed, checked, dropped. L1. */
+/* rowlog_read.c - segments of the log: opened, replayed, checked, dropped. L1. */
 #include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
@@ -10,19 +10,19 @@
 #include "lib/crc32c.h"
 #include "lib/mem.h"
 #include "lib/sys.h"
-#include "vectors/log.h"
+#include "vectors/rowlog.h"
 
 struct reading {
-	struct log *l;
+	struct rowlog *l;
 	uint64_t from, synced;
-	int (*fn)(void *arg, const struct log_put *p, uint64_t at);
+	int (*fn)(void *arg, const struct rowlog_put *p, uint64_t at);
 	void *arg;
 	uint64_t *batch; /* records of the batch whose end was not read yet */
 	size_t n, cap;
 	uint64_t end; /* behind the last whole batch */
 };
 
-static const char *sound(const struct log *l, const struct log_head *h, uint64_t at, uint64_t room)
+static const char *sound(const struct rowlog *l, const struct rowlog_head *h, uint64_t at, uint64_t room)
 {
 	if (room < sizeof *h || h->magic != LOG_MAGIC)
 		return "no record stands there";
@@ -39,12 +39,12 @@ static const char *sound(const struct log *l, const struct log_head *h, uint64_t
 	return NULL;
 }
 
-void log_read(const struct log *l, uint64_t at, struct log_put *ret)
+void rowlog_read(const struct rowlog *l, uint64_t at, struct rowlog_put *ret)
 {
-	const char *p = log_at(l, at);
-	const struct log_head *h = (const void *)p;
+	const char *p = rowlog_at(l, at);
+	const struct rowlog_head *h = (const void *)p;
 	size_t vector = h->op == LOG_PUT ? l->dim * sizeof(float) : 0;
-	*ret = (struct log_put){.op = h->op,
+	*ret = (struct rowlog_put){.op = h->op,
 				.id = h->id,
 				.norm = h->norm,
 				.vector = (const void *)(p + sizeof *h),
@@ -56,31 +56,31 @@ void log_read(const struct log *l, uint64_t at, struct log_put *ret)
 		ret->vector = NULL;
 }
 
-static int damaged(const struct log *l, uint64_t at, const char *what, struct err *e)
+static int damaged(const struct rowlog *l, uint64_t at, const char *what, struct err *e)
 {
 	char path[4096] = "";
-	log_path(l, at / LOG_SEGMENT, path, sizeof path);
+	rowlog_path(l, at / LOG_SEGMENT, path, sizeof path);
 	return err_set(e, ERR_VDB_DAMAGED, "'%s' is damaged at offset %llu: %s; restore it from a backup", path,
 		       (unsigned long long)(at % LOG_SEGMENT), what);
 }
 
-int log_read_checked(const struct log *l, uint64_t at, struct log_put *ret, struct err *e)
+int rowlog_read_checked(const struct rowlog *l, uint64_t at, struct rowlog_put *ret, struct err *e)
 {
-	const struct log_head *h = (const void *)log_at(l, at);
+	const struct rowlog_head *h = (const void *)rowlog_at(l, at);
 	const char *what = l->dir ? sound(l, h, at, LOG_SEGMENT - at % LOG_SEGMENT) : NULL;
 	if (what)
 		return damaged(l, at, what, e);
-	log_read(l, at, ret);
+	rowlog_read(l, at, ret);
 	return 0;
 }
 
 /* Open and map one segment that is there. *ret_size: bytes of the file. */
-static int map_segment(struct log *l, uint64_t number, uint64_t *ret_size, struct err *e)
+static int map_segment(struct rowlog *l, uint64_t number, uint64_t *ret_size, struct err *e)
 {
 	char path[4096];
-	struct log_segment_head h;
+	struct rowlog_segment_head h;
 	struct stat st;
-	if (log_path(l, number, path, sizeof path) < 0)
+	if (rowlog_path(l, number, path, sizeof path) < 0)
 		return err_set(e, ERR_VDB_INVALID, "name of the directory '%s' is too long", l->dir);
 	autoclose int fd = sys->open(path, O_RDWR | O_CLOEXEC, 0);
 	if (fd < 0 || fstat(fd, &st) < 0)
@@ -108,8 +108,8 @@ static int map_segment(struct log *l, uint64_t number, uint64_t *ret_size, struc
 static int deliver(struct reading *rd)
 {
 	for (size_t i = 0; i < rd->n && rd->fn; i++) {
-		struct log_put p;
-		log_read(rd->l, rd->batch[i], &p);
+		struct rowlog_put p;
+		rowlog_read(rd->l, rd->batch[i], &p);
 		int r = rd->fn(rd->arg, &p, rd->batch[i]);
 		if (r < 0)
 			return r;
@@ -140,14 +140,14 @@ static bool all_zero(const char *p, uint64_t len)
 /* No sound record stands at `at`. Is that damage, or only the end of what was ever written? */
 static int judge(struct reading *rd, uint64_t at, uint64_t size, bool last, const char *what, struct err *e)
 {
-	const char *base = log_at(rd->l, at - at % LOG_SEGMENT);
+	const char *base = rowlog_at(rd->l, at - at % LOG_SEGMENT);
 	uint64_t off = at % LOG_SEGMENT;
 	if (!last) /* a segment is synced before the next one begins */
 		return off >= size || all_zero(base + off, size - off) ? 0 : damaged(rd->l, at, what, e);
 	if (at < rd->synced)
 		return damaged(rd->l, at, what, e);
-	for (uint64_t o = off + 64; o + sizeof(struct log_head) <= size; o += 64) {
-		const struct log_head *h = (const void *)(base + o);
+	for (uint64_t o = off + 64; o + sizeof(struct rowlog_head) <= size; o += 64) {
+		const struct rowlog_head *h = (const void *)(base + o);
 		if (h->magic == LOG_MAGIC && h->synced > at && !sound(rd->l, h, at - off + o, size - o))
 			return damaged(rd->l, at, what, e);
 	}
@@ -156,15 +156,15 @@ static int judge(struct reading *rd, uint64_t at, uint64_t size, bool last, cons
 
 static int read_segment(struct reading *rd, uint64_t number, uint64_t size, bool last, struct err *e)
 {
-	uint64_t base = number * LOG_SEGMENT, off = sizeof(struct log_segment_head);
+	uint64_t base = number * LOG_SEGMENT, off = sizeof(struct rowlog_segment_head);
 	if (rd->from > base + off)
 		off = rd->from - base;
 	for (;;) {
-		const struct log_head *h = (const void *)log_at(rd->l, base + off);
+		const struct rowlog_head *h = (const void *)rowlog_at(rd->l, base + off);
 		const char *what = off > size ? "file is too short" : sound(rd->l, h, base + off, size - off);
 		if (what)
 			return judge(rd, base + off, size, last, what, e);
-		if (rd->n && h->left + 1 != ((const struct log_head *)(const void *)log_at(rd->l, rd->batch[rd->n - 1]))->left)
+		if (rd->n && h->left + 1 != ((const struct rowlog_head *)(const void *)rowlog_at(rd->l, rd->batch[rd->n - 1]))->left)
 			return damaged(rd->l, base + off, "record of another batch", e);
 		int r = collect(rd, base + off, e);
 		off += h->size;
@@ -185,7 +185,7 @@ static int by_number(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
-static int list(struct log *l, uint64_t first, uint64_t **ret, size_t *ret_n, struct err *e)
+static int list(struct rowlog *l, uint64_t first, uint64_t **ret, size_t *ret_n, struct err *e)
 {
 	DIR *d = opendir(l->dir);
 	if (!d)
@@ -211,11 +211,11 @@ static int list(struct log *l, uint64_t first, uint64_t **ret, size_t *ret_n, st
 /* The log ends at rd->end: what stands behind it was never acknowledged. */
 static int cut(struct reading *rd, const uint64_t *numbers, size_t n, struct err *e)
 {
-	struct log *l = rd->l;
+	struct rowlog *l = rd->l;
 	char path[4096] = "";
 	uint64_t last = rd->end / LOG_SEGMENT, size;
 	for (size_t i = n; i-- > 0 && numbers[i] > last;) {
-		log_path(l, numbers[i], path, sizeof path);
+		rowlog_path(l, numbers[i], path, sizeof path);
 		munmap(l->segs[numbers[i]], LOG_SEGMENT);
 		atomic_store(&l->segs[numbers[i]], NULL);
 		if (sys->unlink(path) < 0)
@@ -227,7 +227,7 @@ static int cut(struct reading *rd, const uint64_t *numbers, size_t n, struct err
 		if (r < 0)
 			return r;
 	}
-	log_path(l, last, path, sizeof path);
+	rowlog_path(l, last, path, sizeof path);
 	if (ftruncate(l->fd, (off_t)(rd->end % LOG_SEGMENT)) < 0 || sys->fsync(l->fd) < 0)
 		return err_sys(e, ERR_VDB_FAILED, errno, "cannot cut the end of '%s'", path);
 	atomic_store(&l->tail, rd->end);
@@ -246,8 +246,8 @@ static int replay(struct reading *rd, const uint64_t *numbers, size_t n, struct 
 			return r;
 		if (rd->from >= base + LOG_SEGMENT)
 			continue;
-		if (rd->end < base + sizeof(struct log_segment_head) && !rd->n)
-			rd->end = base + sizeof(struct log_segment_head);
+		if (rd->end < base + sizeof(struct rowlog_segment_head) && !rd->n)
+			rd->end = base + sizeof(struct rowlog_segment_head);
 		r = read_segment(rd, numbers[i], size, last, e);
 		if (r < 0)
 			return r;
@@ -255,8 +255,8 @@ static int replay(struct reading *rd, const uint64_t *numbers, size_t n, struct 
 	return rd->end < rd->synced ? damaged(rd->l, rd->end, "rows that were there are missing", e) : 0;
 }
 
-int log_replay(struct log *l, uint64_t first, uint64_t from, uint64_t synced,
-	       int (*fn)(void *arg, const struct log_put *p, uint64_t at), void *arg, struct err *e)
+int rowlog_replay(struct rowlog *l, uint64_t first, uint64_t from, uint64_t synced,
+	       int (*fn)(void *arg, const struct rowlog_put *p, uint64_t at), void *arg, struct err *e)
 {
 	struct reading rd = {.l = l, .from = from, .synced = synced, .fn = fn, .arg = arg, .end = from};
 	autofree uint64_t *numbers = NULL;
@@ -273,20 +273,20 @@ int log_replay(struct log *l, uint64_t first, uint64_t from, uint64_t synced,
 	return r;
 }
 
-int log_verify_segment(struct log *l, uint64_t number, struct err *e)
+int rowlog_verify_segment(struct rowlog *l, uint64_t number, struct err *e)
 {
-	uint64_t base = number * LOG_SEGMENT, off = sizeof(struct log_segment_head), tail = atomic_load(&l->tail);
+	uint64_t base = number * LOG_SEGMENT, off = sizeof(struct rowlog_segment_head), tail = atomic_load(&l->tail);
 	uint64_t end = tail / LOG_SEGMENT == number ? tail % LOG_SEGMENT : LOG_SEGMENT;
 	struct stat st;
 	char path[4096] = "";
-	log_path(l, number, path, sizeof path);
+	rowlog_path(l, number, path, sizeof path);
 	if (stat(path, &st) < 0)
 		return err_sys(e, ERR_VDB_FAILED, errno, "cannot read '%s'", path);
 	uint64_t size = (uint64_t)st.st_size < end ? (uint64_t)st.st_size : end;
 	while (off < size) {
-		const struct log_head *h = (const void *)log_at(l, base + off);
+		const struct rowlog_head *h = (const void *)rowlog_at(l, base + off);
 		const char *what = sound(l, h, base + off, size - off);
-		if (what && end == LOG_SEGMENT && all_zero(log_at(l, base + off), size - off))
+		if (what && end == LOG_SEGMENT && all_zero(rowlog_at(l, base + off), size - off))
 			return 0;
 		if (what)
 			return damaged(l, base + off, what, e);
@@ -295,13 +295,13 @@ int log_verify_segment(struct log *l, uint64_t number, struct err *e)
 	return off < end && end != LOG_SEGMENT ? damaged(l, base + off, "file is too short", e) : 0;
 }
 
-int log_drop(struct log *l, uint64_t number, struct err *e)
+int rowlog_drop(struct rowlog *l, uint64_t number, struct err *e)
 {
 	char path[4096] = "";
 	char *p = atomic_exchange(&l->segs[number], NULL);
 	if (p)
 		munmap(p, LOG_SEGMENT);
-	log_path(l, number, path, sizeof path);
+	rowlog_path(l, number, path, sizeof path);
 	if (l->dir && sys->unlink(path) < 0 && errno != ENOENT)
 		return err_sys(e, ERR_VDB_FAILED, errno, "cannot remove '%s'", path);
 	return 0;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* log.c - segments of the log: made, written, synced. L1; writers in turn, readers at any time. */
-#include "vectors/log.h"
+/* rowlog.c - segments of the log: made, written, synced. L1; writers in turn, readers at any time. */
+#include "vectors/rowlog.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -15,9 +15,9 @@
 #define PREFILL	      (1u << 20)  /* zeros written ahead, so that a small sync changes no metadata of the file */
 #define PREFILL_BELOW (256u << 10) /* bytes of a batch that is small */
 
-int log_init(struct log *l, const char *dir, unsigned dim, uint8_t metric, const uint8_t uuid[16], struct err *e)
+int rowlog_init(struct rowlog *l, const char *dir, unsigned dim, uint8_t metric, const uint8_t uuid[16], struct err *e)
 {
-	*l = (struct log){.dim = dim, .metric = metric, .fd = -1};
+	*l = (struct rowlog){.dim = dim, .metric = metric, .fd = -1};
 	memcpy(l->uuid, uuid, sizeof l->uuid);
 	pthread_mutex_init(&l->sync_mu, NULL);
 	pthread_cond_init(&l->sync_done, NULL);
@@ -27,7 +27,7 @@ int log_init(struct log *l, const char *dir, unsigned dim, uint8_t metric, const
 	return 0;
 }
 
-void log_done(struct log *l)
+void rowlog_done(struct rowlog *l)
 {
 	for (unsigned i = 0; l->segs && i < LOG_SEGMENTS; i++)
 		if (l->segs[i])
@@ -40,7 +40,7 @@ void log_done(struct log *l)
 	pthread_cond_destroy(&l->sync_done);
 }
 
-int log_path(const struct log *l, uint64_t number, char *ret, size_t size)
+int rowlog_path(const struct rowlog *l, uint64_t number, char *ret, size_t size)
 {
 	int n = snprintf(ret, size, "%s/rows-%08llu.vec", l->dir, (unsigned long long)number);
 	return n > 0 && (size_t)n < size ? 0 : -ENAMETOOLONG;
@@ -53,13 +53,13 @@ static int no_space(int eno, const char *what, const char *path, struct err *e)
 	return err_sys(e, ERR_VDB_FAILED, eno, "cannot %s '%s'", what, path);
 }
 
-static int create_file(struct log *l, uint64_t number, int *ret_fd, struct err *e)
+static int create_file(struct rowlog *l, uint64_t number, int *ret_fd, struct err *e)
 {
 	char path[4096];
-	struct log_segment_head h = {.magic = "SYMBIVL1", .dim = l->dim, .number = number, .metric = l->metric};
+	struct rowlog_segment_head h = {.magic = "SYMBIVL1", .dim = l->dim, .number = number, .metric = l->metric};
 	memcpy(h.uuid, l->uuid, sizeof h.uuid);
 	h.crc = crc32c((char *)&h + 12, sizeof h - 12);
-	if (log_path(l, number, path, sizeof path) < 0)
+	if (rowlog_path(l, number, path, sizeof path) < 0)
 		return err_set(e, ERR_VDB_INVALID, "name of the directory '%s' is too long", l->dir);
 	autoclose int fd = sys->open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 	if (fd < 0)
@@ -77,7 +77,7 @@ static int create_file(struct log *l, uint64_t number, int *ret_fd, struct err *
 	return 0;
 }
 
-int log_create(struct log *l, uint64_t number, struct err *e)
+int rowlog_create(struct rowlog *l, uint64_t number, struct err *e)
 {
 	autoclose int fd = -1;
 	if (number >= LOG_SEGMENTS)
@@ -95,16 +95,16 @@ int log_create(struct log *l, uint64_t number, struct err *e)
 		l->first = number;
 	l->fd = take_fd(&fd);
 	atomic_store_explicit(&l->segs[number], p, memory_order_release);
-	atomic_store(&l->tail, number * LOG_SEGMENT + sizeof(struct log_segment_head));
+	atomic_store(&l->tail, number * LOG_SEGMENT + sizeof(struct rowlog_segment_head));
 	l->prefilled = atomic_load(&l->tail);
 	return 0;
 }
 
-int log_encode(struct buf *batch, const struct log *l, const struct log_put *p, struct err *e)
+int rowlog_encode(struct buf *batch, const struct rowlog *l, const struct rowlog_put *p, struct err *e)
 {
 	size_t vector = p->op == LOG_PUT ? l->dim * sizeof(float) : 0;
-	size_t len = sizeof(struct log_head) + vector + p->n_labels * 8 + p->payload_len;
-	struct log_head h = {.magic = LOG_MAGIC,
+	size_t len = sizeof(struct rowlog_head) + vector + p->n_labels * 8 + p->payload_len;
+	struct rowlog_head h = {.magic = LOG_MAGIC,
 			     .size = (uint32_t)((len + 63) & ~63ull),
 			     .op = (uint8_t)p->op,
 			     .n_labels = (uint16_t)p->n_labels,
@@ -123,23 +123,23 @@ int log_encode(struct buf *batch, const struct log *l, const struct log_put *p, 
 }
 
 /* Sync what stands in the last segment and go on in a new one. Owner of mu. */
-static int roll(struct log *l, struct err *e)
+static int roll(struct rowlog *l, struct err *e)
 {
 	uint64_t tail = atomic_load(&l->tail);
-	int r = l->dir ? log_sync(l, tail, e) : 0;
+	int r = l->dir ? rowlog_sync(l, tail, e) : 0;
 	if (r < 0)
 		return r;
 	pthread_mutex_lock(&l->sync_mu);
 	while (l->syncing)
 		pthread_cond_wait(&l->sync_done, &l->sync_mu);
-	r = log_create(l, tail / LOG_SEGMENT + 1, e);
+	r = rowlog_create(l, tail / LOG_SEGMENT + 1, e);
 	if (r == 0)
 		atomic_store(&l->synced, atomic_load(&l->tail));
 	pthread_mutex_unlock(&l->sync_mu);
 	return r;
 }
 
-static int put_bytes(struct log *l, const char *data, size_t len, uint64_t at)
+static int put_bytes(struct rowlog *l, const char *data, size_t len, uint64_t at)
 {
 	if (!l->dir) {
 		memcpy(l->segs[at / LOG_SEGMENT] + at % LOG_SEGMENT, data, len);
@@ -157,7 +157,7 @@ static int put_bytes(struct log *l, const char *data, size_t len, uint64_t at)
 }
 
 /* A part of a batch that failed must not be found behind what is written there next. */
-static void take_back(struct log *l, uint64_t segment, uint64_t tail)
+static void take_back(struct rowlog *l, uint64_t segment, uint64_t tail)
 {
 	uint64_t last = atomic_load(&l->tail) / LOG_SEGMENT;
 	if (!l->dir)
@@ -169,7 +169,7 @@ static void take_back(struct log *l, uint64_t segment, uint64_t tail)
 	l->prefilled = tail;
 }
 
-static void seal(struct log_head *h, uint64_t at, uint64_t synced, size_t left)
+static void seal(struct rowlog_head *h, uint64_t at, uint64_t synced, size_t left)
 {
 	h->at = at;
 	h->synced = synced;
@@ -177,7 +177,7 @@ static void seal(struct log_head *h, uint64_t at, uint64_t synced, size_t left)
 	h->crc = crc32c((char *)h + 8, h->size - 8);
 }
 
-int log_append(struct log *l, struct buf *batch, uint64_t *ret_at, size_t n, struct err *e)
+int rowlog_append(struct rowlog *l, struct buf *batch, uint64_t *ret_at, size_t n, struct err *e)
 {
 	uint64_t start = atomic_load(&l->tail), synced = atomic_load(&l->synced);
 	char *at = batch->data, *end = at + batch->len;
@@ -188,7 +188,7 @@ int log_append(struct log *l, struct buf *batch, uint64_t *ret_at, size_t n, str
 		uint64_t pos = atomic_load(&l->tail), to = pos;
 		char *stop = at;
 		while (stop < end) {
-			struct log_head *h = (struct log_head *)(void *)stop;
+			struct rowlog_head *h = (struct rowlog_head *)(void *)stop;
 			if (to % LOG_SEGMENT + h->size > LOG_SEGMENT || to / LOG_SEGMENT != pos / LOG_SEGMENT)
 				break;
 			seal(h, to, synced, n - 1 - i);
@@ -199,7 +199,7 @@ int log_append(struct log *l, struct buf *batch, uint64_t *ret_at, size_t n, str
 		r = stop > at ? put_bytes(l, at, (size_t)(stop - at), pos) : 0;
 		if (r < 0) {
 			char path[4096] = "";
-			log_path(l, pos / LOG_SEGMENT, path, sizeof path);
+			rowlog_path(l, pos / LOG_SEGMENT, path, sizeof path);
 			take_back(l, start / LOG_SEGMENT, start);
 			return no_space(-r, "write", path, e);
 		}
@@ -214,7 +214,7 @@ int log_append(struct log *l, struct buf *batch, uint64_t *ret_at, size_t n, str
 	return 0;
 }
 
-int log_sync(struct log *l, uint64_t upto, struct err *e)
+int rowlog_sync(struct rowlog *l, uint64_t upto, struct err *e)
 {
 	int r = 0;
 	if (!l->dir)
