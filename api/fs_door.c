@@ -262,6 +262,7 @@ static void begin_get(struct api_request *r)
 		return;
 	}
 	switch (handle_kind(r->h)) {
+	case FS_FILE:
 	case FS_LOG: get_log(r); break;
 	case FS_STREAM: answer_in_pieces(r, NULL); break;
 	case FS_DIR:
@@ -361,7 +362,7 @@ static void write_body(struct api_request *r, bool ask)
 {
 	struct err e;
 	enum fs_kind kind = handle_kind(r->h);
-	if (r->body.len == 0 && kind != FS_CALL && kind != FS_STORE && kind != FS_SINK) {
+	if (r->body.len == 0 && kind != FS_CALL && kind != FS_STORE && kind != FS_SINK && kind != FS_FILE) {
 		int result = err_set(&e, ERR_API_REQUEST, "the body is empty: nothing to write");
 		request_fail(r, result, &e, "write");
 		return;

@@ -7,6 +7,7 @@
 #include "fs/caller.h"
 #include "fs/tree_i.h"
 #include "lib/mem.h"
+#include "runtime/files.h"
 
 static int attr_log(struct tree *t, const struct place *p, const struct fs_ctx *c,
 		    struct fs_attr *a, struct err *e)
@@ -50,6 +51,16 @@ static int attr_spec(struct tree *t, const struct place *p, const struct fs_ctx 
 	a->mtime_ms = a->ctime_ms = d->st.mtime_ms;
 	a->hold = FS_HOLD_SHORT;
 	return 0;
+}
+
+static void attr_file(const struct file *f, struct fs_attr *a)
+{
+	a->mode = f->mode;
+	a->uid = f->uid;
+	a->gid = f->gid;
+	a->size = f->size;
+	a->mtime_ms = a->ctime_ms = f->mtime_ms;
+	a->hold = FS_HOLD_SHORT; /* nobody tells a kernel of changes */
 }
 
 struct answer *place_answer(struct tree *t, const struct place *p, const struct actor *who)
@@ -103,7 +114,10 @@ static enum fs_hold hold_of(const struct tree *t, const struct row *r)
 	if (r->versioned || (r->in_view && r->part == PART_AGENT))
 		return FS_HOLD_VERSION;
 	switch (row_kind(r)) {
-	case FS_DIR: /* runs come and go by themselves */
+	case FS_DIR:
+		if (r->files) /* nobody tells a kernel of its names */
+			return FS_HOLD_SHORT;
+		/* runs come and go by themselves */
 		if (r->part == PART_RUN || t->rows[r->parent].part == PART_RUN)
 			return FS_HOLD_SHORT;
 		child = r->children ? t->rows[r->child[0]].part : PART_LITERAL;
@@ -113,6 +127,7 @@ static enum fs_hold hold_of(const struct tree *t, const struct row *r)
 	case FS_RENDERED:
 	case FS_VALUE:
 	case FS_LOG:
+	case FS_FILE:
 	case FS_CALL: return FS_HOLD_SHORT;
 	case FS_STORE:
 	case FS_SINK: break;
@@ -142,6 +157,8 @@ static int attr(struct tree *t, const struct place *p, const struct actor *who, 
 		a->mtime_ms = a->ctime_ms = p->row->changed_ms;
 		a->mtime_ns = p->row->changes % 1000000;
 	}
+	if (c.file)
+		attr_file(c.file, a);
 	if (a->kind == FS_STORE)
 		r = attr_spec(t, p, &c, a, e);
 	else if (a->kind == FS_CALL)
@@ -178,6 +195,8 @@ struct actor actor_with_groups(const struct actor *who, gid_t gid)
 static const char *object_of(struct tree *t, const struct place *p)
 {
 	struct stored st;
+	if (p->row->files)
+		return p->serial ? file_by_serial(t->rt, p->serial)->name : NULL;
 	if (place_store(p) && place_store(p) != &fs_store_agents)
 		return place_store(p)->by_serial(t->rt, p->serial, &st) ? st.file : NULL;
 	struct agent *agent = p->serial ? agent_by_serial(t->rt, p->serial) : NULL;

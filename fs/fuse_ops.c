@@ -78,7 +78,7 @@ static int truncate_it(struct fuse_front *f, const struct actor *who, fuse_ino_t
 	if (entry)
 		return handle_truncate(entry->h, size, e);
 	int r = tree_getattr(f->t, who, ino, &a, e);
-	if (r < 0 || a.kind != FS_STORE || a.size == size)
+	if (r < 0 || (a.kind != FS_STORE && a.kind != FS_FILE) || a.size == size)
 		return r;
 	return err_set(e, ERR_FS_NOT_SUPPORTED,
 		       "a document is cut by who has it open, and with its new "
@@ -192,10 +192,9 @@ static void do_releasedir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info 
 
 static void do_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode)
 {
-	(void)mode;
-	struct pending *p = pending_new(req, parent, name, "mkdir", ok_plain);
+	struct pending *p = pending_new(req, parent, name, "mkdir", ok_entry);
 	if (p)
-		tree_mkdir(p->front->t, &p->req, parent, name);
+		tree_mkdir(p->front->t, &p->req, parent, name, mode);
 }
 
 static void do_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)

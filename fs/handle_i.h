@@ -20,6 +20,7 @@ struct handle_state { /* plain bytes: kept */
 	uint32_t wrote;
 	/* LINES, VALUE: how much of `in` was carried out, as how many lines of the last write. */
 	uint32_t taken, lines;
+	uint64_t upload; /* FILE: the content that is being written; 0: none */
 	uint64_t doc; /* STORE: seq of a document; 0: an agent's spec */
 	/* CALL */
 	uint64_t answer; /* id */
@@ -48,7 +49,7 @@ struct handle {
 	struct buf in;   /* what was written and not committed; a document's whole text */
 	struct buf snap; /* what reads are served from */
 	bool have_snap;
-	int fd; /* LOG */
+	int fd; /* LOG, FILE */
 	void (*wake)(void *arg);
 	void *wake_arg;
 	struct doc *doc; /* STORE */
@@ -79,7 +80,8 @@ struct handle_ops {
 	unsigned (*poll)(struct handle *h, const struct actor *who, bool again);
 };
 extern const struct handle_ops handle_text_ops, handle_log_ops, handle_store_ops, handle_call_ops,
-	handle_stream_ops, handle_sink_ops;
+	handle_stream_ops, handle_sink_ops, handle_file_ops;
+int file_truncate(struct handle *h, uint64_t size, struct err *e);
 
 /* Without checks and without opening: for tree_open and for taking over. NULL: no memory. */
 struct handle *handle_new(struct tree *t, const struct place *p, const struct handle_state *st);

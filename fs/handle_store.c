@@ -211,6 +211,8 @@ static void store_write(struct handle *h, struct fs_req *req, uint64_t off, cons
 
 int handle_truncate(struct handle *h, uint64_t size, struct err *e)
 {
+	if (handle_kind(h) == FS_FILE)
+		return file_truncate(h, size, e);
 	if (handle_kind(h) != FS_STORE)
 		return 0; /* `>` on a command or value file: there is nothing to cut */
 	struct buf *b = text_of(h);

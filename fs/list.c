@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "fs/tree_i.h"
+#include "runtime/files.h"
 
 #define DOCS_FROM (1ull << 40) /* positions of documents, behind every agent's serial */
 
@@ -61,6 +62,17 @@ static bool list_docs(struct listing *l, const struct row *row, unsigned i, uint
 	return true;
 }
 
+static bool list_files(struct listing *l, const struct place *dir, const struct row *row, unsigned i, uint64_t after)
+{
+	const struct file *f = file_next(l->t->rt, dir->serial, (uint32_t)after);
+	for (; f; f = file_next(l->t->rt, dir->serial, f->serial)) {
+		struct place p = {.row = row, .serial = f->serial};
+		if (S_ISDIR(f->mode) == (row->part == PART_FOLDER) && !list_one(l, &p, f->name, i, f->serial))
+			return false;
+	}
+	return true;
+}
+
 static bool list_runs(struct listing *l, const struct place *dir, const struct row *row, unsigned i,
 		      uint64_t after)
 {
@@ -104,6 +116,8 @@ static bool list_row(struct listing *l, const struct place *dir, const struct ro
 	case PART_SPEC:
 		return (after >= DOCS_FROM || list_stored(l, row, i, after)) &&
 		       list_docs(l, row, i, after);
+	case PART_FOLDER:
+	case PART_FILE: return list_files(l, dir, row, i, after);
 	case PART_RUN: return list_runs(l, dir, row, i, after);
 	case PART_CALL: return list_exchanges(l, dir, row, i, after);
 	case PART_KEY:

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "fs/handle_i.h"
+#include "runtime/files.h"
 
 static bool in_agents(struct tree *t, const struct place *dir)
 {
@@ -19,17 +20,14 @@ static int refuse(struct err *e, const char *what)
 	return err_set(e, ERR_FS_NOT_SUPPORTED, "%s", what);
 }
 
-static int dir_writable(struct tree *t, const struct actor *who, const struct place *dir,
-			struct err *e)
+int dir_writable(struct tree *t, const struct actor *who, const struct place *dir, struct err *e)
 {
 	struct fs_attr a;
 	int r = place_attr_short(t, dir, who, &a, e);
 	return r < 0 ? r : access_check(t, who, &a, dir->row->node, W_OK | X_OK, e);
 }
 
-/* May who remove or replace the object p of a directory that everybody may write (sticky)? */
-static int own_or_root(struct tree *t, const struct actor *who, const struct place *p,
-		       struct err *e)
+int own_or_root(struct tree *t, const struct actor *who, const struct place *p, struct err *e)
 {
 	struct fs_attr a;
 	int r = place_attr_short(t, p, who, &a, e);
@@ -75,6 +73,8 @@ static int create_new(struct tree *t, const struct actor *who, const struct plac
 		return r;
 	if (place_docs(t, dir))
 		return create_doc(t, who, place_docs(t, dir), name, mode, ret, e);
+	if (files_row(t, dir, PART_FILE))
+		return files_create(t, who, dir, name, mode, ret, e);
 	if (child && child->part == PART_CALL)
 		return create_exchange(t, who, dir, name, ret, e);
 	return refuse(e, "files cannot be made here; a spec file in agents/ makes an agent");
@@ -99,7 +99,7 @@ int tree_create(struct tree *t, const struct actor *who, fs_id dir, const char *
 		r = place_attr(t, &p, who, ret, e);
 	if (r < 0)
 		return r;
-	if (p.row->part == PART_SPEC) /* who makes a file may write it, whatever mode it asked for */
+	if (p.row->part == PART_SPEC || p.row->part == PART_FILE) /* who makes a file may write it, whatever mode it asked for */
 		maker.uid = 0;
 	r = tree_open(t, &maker, ret->id, flags & ~O_TRUNC, ret_h, e);
 	if (r == 0)
@@ -158,6 +158,10 @@ void tree_unlink(struct tree *t, struct fs_req *req, fs_id dir, const char *name
 	if (settled(t, req))
 		return;
 	int r = target(t, req, dir, name, &d, &p, &e);
+	if (r == 0 && p.row->part == PART_FILE) {
+		files_remove(t, req, p.serial);
+		return;
+	}
 	if (r == 0 && p.row->part == PART_SPEC && p.serial) {
 		remove_stored(t, req, place_store(&p), p.serial);
 		return;
@@ -181,6 +185,10 @@ void tree_rmdir(struct tree *t, struct fs_req *req, fs_id dir, const char *name)
 	int r = target(t, req, dir, name, &d, &p, &e);
 	if (r == 0 && row_kind(p.row) != FS_DIR)
 		r = err_sys(&e, ERR_FS_INVALID, ENOTDIR, "'%s'", name);
+	if (r == 0 && p.row->part == PART_FOLDER) {
+		files_remove(t, req, p.serial);
+		return;
+	}
 	if (r == 0 && in_agents(t, &d)) {
 		remove_stored(t, req, &fs_store_agents, p.serial);
 		return;
@@ -190,11 +198,15 @@ void tree_rmdir(struct tree *t, struct fs_req *req, fs_id dir, const char *name)
 	finish(t, req, r, &e);
 }
 
-void tree_mkdir(struct tree *t, struct fs_req *req, fs_id dir, const char *name)
+void tree_mkdir(struct tree *t, struct fs_req *req, fs_id dir, const char *name, mode_t mode)
 {
 	struct err e;
 	struct place d;
 	int r = place_of(t, dir, &d, &e);
+	if (r == 0 && files_row(t, &d, PART_FOLDER)) {
+		files_mkdir(t, req, &d, name, mode);
+		return;
+	}
 	if (r == 0 && in_agents(t, &d) && strcmp(name, ".git") == 0)
 		r = err_set(&e, ERR_FS_NOT_SUPPORTED,
 			    "specs are kept here and nothing else: git --git-dir=DIR "
@@ -323,6 +335,14 @@ void tree_rename(struct tree *t, struct fs_req *req, fs_id dir, const char *name
 		return;
 	}
 	int r = target(t, req, dir, name, &d, &p, &e);
+	if (r == 0 && (p.row->part == PART_FILE || p.row->part == PART_FOLDER)) {
+		struct place to;
+		r = place_of(t, new_dir, &to, &e);
+		if (r == 0 && files_row(t, &to, PART_FILE)) {
+			files_rename(t, req, &p, &to, new_name, noreplace);
+			return;
+		}
+	}
 	if (r == 0 && dir != new_dir)
 		r = refuse(&e, "only documents (agents/ policies/ sandbox/profiles/) can be renamed, each within its directory");
 	if (r == 0)
@@ -380,6 +400,13 @@ void tree_chattr(struct tree *t, struct fs_req *req, fs_id id, uid_t uid, gid_t 
 	int r = place_of(t, id, &p, &e);
 	if (r == 0 && uid == (uid_t)-1 && gid == (gid_t)-1 && mode == (mode_t)-1) {
 		req_ok(req, 0); /* times only */
+		return;
+	}
+	if (r == 0 && (p.row->part == PART_FILE || p.row->part == PART_FOLDER)) {
+		struct runtime_done done = req_done(req, 0);
+		r = file_chattr(t->rt, &req->who, p.serial, uid, gid, mode, done, &e);
+		if (r < 0)
+			done.fn(done.arg, &e);
 		return;
 	}
 	bool spec = r == 0 && p.row->part == PART_SPEC;

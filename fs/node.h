@@ -25,17 +25,20 @@ enum fs_kind {
 	FS_STORE,    /* a document: gathered, checked, committed whole (a spec) */
 	FS_CALL,     /* write a question, read its answer */
 	FS_STREAM,   /* reads wait for what comes next (wait/...) */
+	FS_FILE,     /* a user's file of any size: written aside, committed whole */
 	FS_SINK,     /* bytes go to a pipe as they come (stdin) */
 };
 
 struct tree;
 struct fs_store;
+struct file;
 struct fs_ctx { /* who asks about what; valid during the call */
 	struct runtime *rt;
 	struct actor who;
 	const struct fs_node *node;
 	struct agent *agent; /* bound by {agent}, else NULL */
 	struct run *run;     /* bound by {run}, else NULL */
+	const struct file *file; /* bound by {folder} or {file}, else NULL */
 	const char *name;    /* the last component's name: "memory_mb", a call's NAME ... */
 	struct tree *tree;
 };

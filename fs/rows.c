@@ -11,7 +11,7 @@ static const struct {
 	enum part part;
 } parts[] = {
 	{"{agent}", PART_AGENT}, {"{run}", PART_RUN}, {"{call}", PART_CALL},
-	{"{spec}", PART_SPEC},   {"{key}", PART_KEY},
+	{"{spec}", PART_SPEC},   {"{key}", PART_KEY},   {"{folder}", PART_FOLDER}, {"{file}", PART_FILE},
 };
 
 static enum part part_of(const char *name)
@@ -115,6 +115,21 @@ static void mark_directories(struct tree *t)
 	}
 }
 
+/* A folder's children are those of the directory that it is in. */
+static void mark_folders(struct tree *t)
+{
+	for (unsigned i = 1; i <= t->row_count; i++) {
+		struct row *r = &t->rows[i];
+		struct row *dir = &t->rows[r->parent];
+		r->files |= r->part == PART_FOLDER || r->part == PART_FILE;
+		dir->files |= r->files;
+		if (r->part != PART_FOLDER)
+			continue;
+		memcpy(r->child, dir->child, sizeof r->child);
+		r->children = dir->children;
+	}
+}
+
 static uint8_t row_id_of(struct tree *t, const char *path)
 {
 	for (unsigned i = 1; i <= t->row_count; i++)
@@ -130,6 +145,7 @@ int rows_build(struct tree *t, struct err *e)
 		return r;
 	mark_versions(t);
 	mark_directories(t);
+	mark_folders(t);
 	t->agents_row = t->rows[row_id_of(t, "agents/{spec}")].parent;
 	t->agent_row = row_id_of(t, "agents/{agent}");
 	return 0;

@@ -11,6 +11,7 @@
 #include "lib/crc32c.h"
 #include "lib/mem.h"
 #include "lib/parse.h"
+#include "runtime/files.h"
 
 static void on_event(struct event_sub *sub, uint64_t seq, const struct agent *about,
 		     const char *line, size_t len);
@@ -199,6 +200,8 @@ int place_of(struct tree *t, fs_id id, struct place *ret, struct err *e)
 	/* Ids come from outside: where there is an agent it must be named, a key must be one of the row's. */
 	if (ret->row->below_agent && !ret->serial)
 		return err_set(e, ERR_FS_NOT_FOUND, "no such file");
+	if ((ret->row->part == PART_FOLDER || ret->row->part == PART_FILE) && !ret->serial)
+		return err_set(e, ERR_FS_NOT_FOUND, "no such file");
 	const struct fs_node *n = ret->row->node;
 	for (uint32_t i = 0; ret->row->part == PART_KEY && i <= ret->sub; i++)
 		if (!n->keys[i])
@@ -223,6 +226,13 @@ int place_bind(struct tree *t, const struct place *p, const struct actor *who, s
 	*ret = (struct fs_ctx){.rt = t->rt, .who = place_actor(p, who), .node = p->row->node, .tree = t};
 	struct stored st;
 	const struct fs_store *store = place_store(p);
+	if (p->serial && p->row->files) {
+		ret->file = file_by_serial(t->rt, p->serial);
+		if (!ret->file || S_ISDIR(ret->file->mode) != (p->row->part == PART_FOLDER))
+			return err_sys(e, ERR_FS_NOT_FOUND, ESTALE, "the file is gone");
+		ret->name = ret->file->name;
+		return 0;
+	}
 	if (p->serial && !place_is_agents(p) && (!store || !store->by_serial(t->rt, p->serial, &st)))
 		return err_sys(e, ERR_FS_NOT_FOUND, ESTALE, "the file is gone");
 	if (p->serial && place_is_agents(p)) {
@@ -251,10 +261,25 @@ const char *place_name(const struct place *p)
 	return p->row->name;
 }
 
+static void place_path_of_file(struct tree *t, const struct place *p, struct buf *out)
+{
+	const struct file *f = file_by_serial(t->rt, p->serial);
+	place_path(t, &(struct place){.row = &t->rows[p->row->parent]}, out);
+	buf_adds(out, "/");
+	if (f)
+		file_path(t->rt, f, out);
+	else
+		buf_adds(out, "?");
+}
+
 void place_path(struct tree *t, const struct place *p, struct buf *out)
 {
 	if (p->row->id == 1)
 		return;
+	if (p->row->part == PART_FOLDER || p->row->part == PART_FILE) {
+		place_path_of_file(t, p, out);
+		return;
+	}
 	const struct row *parent = &t->rows[p->row->parent];
 	if (parent->id != 1) {
 		place_path(t, &(struct place){parent, p->serial, p->sub, 0}, out);
@@ -270,6 +295,8 @@ void place_path(struct tree *t, const struct place *p, struct buf *out)
 	case PART_AGENT: buf_adds(out, a ? agent_name(a) : "?"); break;
 	case PART_SPEC: buf_adds(out, st.file ? st.file : d ? d->st.name : "?"); break;
 	case PART_RUN: buf_printf(out, "%u", p->sub); break;
+	case PART_FOLDER:
+	case PART_FILE: break; /* above */
 	case PART_CALL: buf_adds(out, s ? s->st.name : "?"); break;
 	case PART_KEY:
 	case PART_LITERAL: buf_adds(out, place_name(p)); break;
@@ -314,6 +341,7 @@ static int try_child(struct tree *t, const struct actor *who, const struct place
 {
 	*ret = (struct place){.row = row, .serial = dir->serial, .sub = sub_below(dir)};
 	struct agent *a;
+	const struct file *f;
 	struct slot *s;
 	uint64_t n;
 	switch (row->part) {
@@ -338,6 +366,13 @@ static int try_child(struct tree *t, const struct actor *who, const struct place
 		    !run_find(t->rt, agent_by_serial(t->rt, dir->serial), (uint32_t)n))
 			return -ENOENT;
 		ret->sub = (uint32_t)n;
+		return 0;
+	case PART_FOLDER:
+	case PART_FILE:
+		f = file_child(t->rt, dir->serial, name, strlen(name));
+		if (!f || S_ISDIR(f->mode) != (row->part == PART_FOLDER))
+			return -ENOENT;
+		ret->serial = f->serial;
 		return 0;
 	case PART_CALL:
 		s = slot_by_name(t, who, ret, name, false, NULL);

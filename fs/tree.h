@@ -122,7 +122,7 @@ void tree_unlink(struct tree *t, struct fs_req *req, fs_id dir, const char *name
 void tree_rmdir(struct tree *t, struct fs_req *req, fs_id dir, const char *name);
 void tree_rename(struct tree *t, struct fs_req *req, fs_id dir, const char *name, fs_id new_dir,
 		 const char *new_name, bool noreplace);
-void tree_mkdir(struct tree *t, struct fs_req *req, fs_id dir, const char *name);
+void tree_mkdir(struct tree *t, struct fs_req *req, fs_id dir, const char *name, mode_t mode);
 /* chmod, chown; -1 leaves a field. Times are accepted and ignored. */
 void tree_chattr(struct tree *t, struct fs_req *req, fs_id id, uid_t uid, gid_t gid, mode_t mode);
 

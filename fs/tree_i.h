@@ -27,7 +27,7 @@
 #define RENDER_REUSE_NS      50000000u /* lookups of one process that follow each other see one text */
 #define STREAM_MAX           (1u << 20)
 
-enum part { PART_LITERAL, PART_AGENT, PART_RUN, PART_CALL, PART_SPEC, PART_KEY };
+enum part { PART_LITERAL, PART_AGENT, PART_RUN, PART_CALL, PART_SPEC, PART_KEY, PART_FOLDER, PART_FILE };
 
 struct row { /* a row of a table, or a directory that follows from the rows below it */
 	const struct fs_node *node; /* NULL: an implied directory */
@@ -38,6 +38,7 @@ struct row { /* a row of a table, or a directory that follows from the rows belo
 	uint8_t child[64];
 	uint8_t children;
 	bool below_agent; /* stands for an agent, or for what belongs to one */
+	bool files;	  /* a folder or file of users', or the root of such: its serial is that of runtime/files.h */
 	bool in_view;	  /* is the view of an agent, or in it: the id says who asks, whoever that claims to be */
 	/* The id of the file names one text of it, so that a reader keeps the text that it looked up
 	 * while others already get the next one, and the kernel may cache either. */
@@ -252,6 +253,23 @@ int text_size(struct tree *t, const struct place *p, const struct actor *who, st
 /* The text for an open of p: of p's version when it has one, else -ESTALE. */
 int text_for_open(struct tree *t, const struct place *p, const struct actor *who, struct buf *out,
 		  struct err *e);
+
+/* ---- names (names.c) ---- */
+int dir_writable(struct tree *t, const struct actor *who, const struct place *dir, struct err *e);
+/* May who remove or replace the object p of a directory that everybody may write (sticky)? */
+int own_or_root(struct tree *t, const struct actor *who, const struct place *p, struct err *e);
+
+/* ---- users' files (names_files.c) ---- */
+/* The row of the files, or of the folders, that users make in the directory p; NULL: none are made there. */
+const struct row *files_row(const struct tree *t, const struct place *p, enum part part);
+int files_create(struct tree *t, const struct actor *who, const struct place *dir, const char *name, mode_t mode,
+		 struct place *ret, struct err *e);
+void files_remove(struct tree *t, struct fs_req *req, uint32_t serial);
+/* Reply with its attributes in req->attr. */
+void files_mkdir(struct tree *t, struct fs_req *req, const struct place *dir, const char *name, mode_t mode);
+/* From any folder to any folder `to`. */
+void files_rename(struct tree *t, struct fs_req *req, const struct place *p, const struct place *to, const char *new_name,
+		  bool noreplace);
 
 /* ---- replies (request.c) ---- */
 void req_ok(struct fs_req *req, int r);

@@ -48,7 +48,7 @@ const struct document *document_next(struct runtime *rt, enum document_kind k, u
 	return NULL;
 }
 
-static struct document *file_add(struct runtime *rt, enum document_kind k, uint32_t serial, const char *name)
+static struct document *entry_add(struct runtime *rt, enum document_kind k, uint32_t serial, const char *name)
 {
 	struct documents *d = &rt->documents[k];
 	if (d->n == d->cap) {
@@ -74,19 +74,19 @@ static struct document *file_add(struct runtime *rt, enum document_kind k, uint3
 	return f;
 }
 
-static void file_free(struct document *f)
+static void entry_free(struct document *f)
 {
 	free(f->file);
 	free(f->text);
 	free(f);
 }
 
-static void file_key(enum document_kind k, uint32_t serial, char out[40])
+static void entry_key(enum document_kind k, uint32_t serial, char out[40])
 {
 	snprintf(out, 40, "%s%08x", types[k]->key, serial);
 }
 
-static void file_remove(struct runtime *rt, enum document_kind k, struct document *f)
+static void entry_remove(struct runtime *rt, enum document_kind k, struct document *f)
 {
 	struct documents *d = &rt->documents[k];
 	char key[40];
@@ -94,16 +94,16 @@ static void file_remove(struct runtime *rt, enum document_kind k, struct documen
 	while (d->files[at] != f)
 		at++;
 	memmove(&d->files[at], &d->files[at + 1], (--d->n - at) * sizeof(struct document *));
-	file_key(k, f->serial, key);
+	entry_key(k, f->serial, key);
 	store_forget(rt, key);
-	file_free(f);
+	entry_free(f);
 }
 
 void documents_close(struct runtime *rt)
 {
 	for (unsigned k = 0; k < DOCUMENT_KINDS; k++) {
 		for (size_t i = 0; i < rt->documents[k].n; i++)
-			file_free(rt->documents[k].files[i]);
+			entry_free(rt->documents[k].files[i]);
 		free(rt->documents[k].files);
 		rt->documents[k] = (struct documents){0};
 	}
@@ -263,7 +263,7 @@ static void apply_put(struct runtime *rt, enum document_kind k, const struct fac
 {
 	struct document *p = by_serial(rt, k, f->serial);
 	char *text = strdup(f->text ? f->text : "");
-	if (!text || (!p && !(p = file_add(rt, k, f->serial, f->object))))
+	if (!text || (!p && !(p = entry_add(rt, k, f->serial, f->object))))
 		abort(); /* journalled; memory that differs from the journal must not serve */
 	free(p->text);
 	p->text = text;
@@ -284,7 +284,7 @@ static void apply_rename(struct runtime *rt, enum document_kind k, struct docume
 	if (!name)
 		abort(); /* see apply_put */
 	if (there && there != p)
-		file_remove(rt, k, there);
+		entry_remove(rt, k, there);
 	free(p->file);
 	p->file = name;
 	p->dirty = true;
@@ -299,7 +299,7 @@ void documents_apply(struct runtime *rt, enum document_kind k, const struct fact
 	} else if (!p) {
 		return; /* the store is ahead of the replay: it was deleted since */
 	} else if (act == 1) {
-		file_remove(rt, k, p);
+		entry_remove(rt, k, p);
 	} else if (act == 2) {
 		apply_rename(rt, k, p, f->file);
 	} else {
@@ -336,7 +336,7 @@ static int save(struct kv *kv, enum document_kind k, const struct document *f, s
 	buf_init(&b, 4u << 20);
 	struct saved_file s = {f->uid, f->gid, f->mode_bits, f->created_ms, f->mtime_ms, f->file, f->text};
 	int r = fields_pack(saved_fields, ARRAY_LEN(saved_fields), &s, &b);
-	file_key(k, f->serial, key);
+	entry_key(k, f->serial, key);
 	return r < 0 ? r : kv_put(kv, key, b.data, b.len, e);
 }
 
@@ -383,7 +383,7 @@ static int load_file(void *arg, const char *key, const void *data, size_t len)
 	if (sscanf(key + strlen(types[l->k]->key), "%8x", &serial) != 1 ||
 	    fields_unpack(saved_fields, ARRAY_LEN(saved_fields), data, len, &s) < 0 || !s.file || !s.text)
 		return -EUCLEAN;
-	struct document *f = file_add(l->rt, l->k, serial, s.file);
+	struct document *f = entry_add(l->rt, l->k, serial, s.file);
 	if (!f || !(f->text = strdup(s.text)))
 		return -ENOMEM;
 	f->text_len = strlen(f->text);

@@ -54,6 +54,10 @@ FIELD(line, FIELD_U32, line);
 FIELD(policy_version, FIELD_STR, policy_version);
 FIELD(address, FIELD_STR, address);
 FIELD(missed, FIELD_U32, missed);
+FIELD(parent, FIELD_U32, parent);
+FIELD(content, FIELD_U64, content);
+FIELD(size, FIELD_U64, size);
+FIELD(digest, FIELD_STR, digest);
 static const struct field exit_code = {"exit", FIELD_I64, offsetof(struct facts, exit_code)};
 
 /* `text` stands last and stays out of the event feed. */
@@ -90,6 +94,13 @@ static const struct type {
 	[REC_PROFILE_DELETE] = {"profile.deleted", {&serial}, false, true},
 	[REC_PROFILE_RENAME] = {"profile.renamed", {&serial, &file}, false, false},
 	[REC_PROFILE_CHOWN] = {"profile.owner", {&serial, &uid, &gid, &mode}, false, false},
+	[REC_FILE_PUT] = {"file.updated",
+			  {&serial, &parent, &file, &uid, &gid, &mode, &fresh, &content, &size, &digest},
+			  false,
+			  false},
+	[REC_FILE_DELETE] = {"file.deleted", {&serial}, false, true},
+	[REC_FILE_RENAME] = {"file.renamed", {&serial, &parent, &file}, false, false},
+	[REC_FILE_CHOWN] = {"file.owner", {&serial, &uid, &gid, &mode}, false, false},
 	[REC_DECISION] = {"policy.decision",
 			  {&serial, &action, &resource_type, &operation, &resource, &effect, &rule, &file, &line,
 			   &policy_version},
@@ -121,12 +132,16 @@ static void emit(struct runtime *rt, const struct facts *f, struct agent *a, uid
 	autobuf struct buf more;
 	buf_init(&more, EVENT_LINE_MAX);
 	for (size_t i = 0, n = 0; i < ARRAY_LEN(t->fields) && t->fields[i]; i++)
-		if (t->fields[i] != &text && t->fields[i] != &serial)
+		if (t->fields[i] != &text && t->fields[i] != &serial && t->fields[i] != &parent && t->fields[i] != &content)
 			shown[n++] = shown_as(t->fields[i]);
 	buf_printf(&more, ",\"uid\":%u", actor);
 	enum document_kind k = documents_of_record(f->type);
 	if (k != DOCUMENT_KINDS) {
 		buf_printf(&more, ",\"%s\":", document_words[k]);
+		buf_json_string(&more, f->object, strlen(f->object));
+	}
+	if (files_is_record(f->type)) {
+		buf_adds(&more, ",\"path\":");
 		buf_json_string(&more, f->object, strlen(f->object));
 	}
 	fields_json(shown, f, &more);
@@ -135,6 +150,8 @@ static void emit(struct runtime *rt, const struct facts *f, struct agent *a, uid
 	snprintf(type, sizeof type, "%s", t->event);
 	if (f->type == REC_PUT && f->fresh) {
 		snprintf(type, sizeof type, "agent.created");
+	} else if (f->type == REC_FILE_PUT && f->fresh) {
+		snprintf(type, sizeof type, "file.created");
 	} else if (k != DOCUMENT_KINDS && strstr(type, ".updated") && f->fresh) {
 		snprintf(type, sizeof type, "%s.created", document_words[k]);
 	} else if (f->type == REC_STATE) {
@@ -150,6 +167,11 @@ static void apply(struct runtime *rt, struct facts *f, uid_t actor)
 	enum document_kind k = documents_of_record(f->type);
 	if (k != DOCUMENT_KINDS) {
 		documents_apply(rt, k, f);
+		emit(rt, f, NULL, actor);
+		return;
+	}
+	if (files_is_record(f->type)) {
+		files_apply(rt, f);
 		emit(rt, f, NULL, actor);
 		return;
 	}
@@ -177,6 +199,10 @@ static void apply(struct runtime *rt, struct facts *f, uid_t actor)
 	case REC_PROFILE_DELETE:
 	case REC_PROFILE_RENAME:
 	case REC_PROFILE_CHOWN:
+	case REC_FILE_PUT:
+	case REC_FILE_DELETE:
+	case REC_FILE_RENAME:
+	case REC_FILE_CHOWN:
 	case REC_TYPE_COUNT:
 		break;
 	case REC_DELETE:

@@ -113,8 +113,10 @@ int runtime_open(struct runtime **ret, const struct runtime_opts *o, struct err 
 	policies_compile(rt);
 	rt->replaying = false;
 	store_replayed(rt);
-	if (!o->resumed)
+	if (!o->resumed) {
 		trash_empty(rt);
+		files_sweep(rt);
+	}
 	say(rt, o->resumed ? "worker restarted" : "started");
 	recover(rt);
 	*ret = rt;
@@ -160,6 +162,7 @@ void runtime_close(struct runtime *rt)
 	agents_close(rt);
 	policies_close(rt);
 	documents_close(rt);
+	files_close(rt);
 	triggers_close(rt);
 	errors_close(rt);
 	if (rt->audit) {

@@ -10,6 +10,7 @@
 #include "lib/mem.h"
 #include "runtime/audit.h"
 #include "runtime/documents_i.h"
+#include "runtime/files_i.h"
 #include "runtime/policies_i.h"
 #include "runtime/quota.h"
 #include "runtime/runtime.h"
@@ -53,6 +54,10 @@ enum record_type {
 	REC_PROFILE_RENAME,
 	REC_PROFILE_CHOWN,
 	REC_CONNECT,
+	REC_FILE_PUT,
+	REC_FILE_DELETE,
+	REC_FILE_RENAME,
+	REC_FILE_CHOWN,
 	REC_TYPE_COUNT,
 };
 
@@ -68,8 +73,9 @@ struct facts {
 	uint64_t wall_ns, cpu_ns, memory;
 	const char *object;
 	const char *file, *id, *tier, *text, *key, *value, *why, *code, *message, *command;
-	const char *action, *resource_type, *operation, *resource, *effect, *rule, *policy_version, *address;
-	uint32_t line, missed;
+	const char *action, *resource_type, *operation, *resource, *effect, *rule, *policy_version, *address, *digest;
+	uint32_t line, missed, parent;
+	uint64_t content, size;
 	struct agent_spec *spec; /* parsed from text already, moved; or NULL */
 };
 
@@ -189,6 +195,7 @@ struct runtime {
 	bool filling, resyncing;
 	struct rt_timer check_timer; /* health: measures what runs */
 	struct documents documents[DOCUMENT_KINDS];
+	struct files files;
 	struct policies policies;
 	/* writing */
 	enum journal_class transitions;

@@ -142,6 +142,8 @@ static int put_dirty(struct runtime *rt, struct err *e)
 		r = reqs_save(rt, e);
 	if (r == 0)
 		r = documents_save(rt, e);
+	if (r == 0)
+		r = files_save(rt, e);
 	while (r == 0 && rt->dead) {
 		struct dead_key *d = rt->dead;
 		r = kv_del(rt->kv, d->key, e);
@@ -177,6 +179,7 @@ static void written(void *arg, uint64_t seq, int r)
 		log_err(LOG_LEVEL_ERROR, "store.commit_failed", &e, NULL, NULL);
 		return;
 	}
+	files_written(rt, seq);
 	uint64_t kept = audit_kept_seq(rt->audit); /* what the trail does not have yet stays */
 	if (journal_retire(rt->journal, seq < kept ? seq : kept, config_u64(rt->config, "journal.keep_mb") << 20, &e) < 0)
 		log_err(LOG_LEVEL_WARN, "journal.retire_failed", &e, NULL, NULL);
@@ -194,12 +197,17 @@ static void marked(void *arg, const struct err *why)
 	}
 }
 
+static bool is_dirty(const struct runtime *rt)
+{
+	return rt->dirty || rt->dead || documents_dirty(rt) || rt->files.dirty;
+}
+
 /* The state as of this moment goes to the store; the record behind it is the moment's mark. */
 static void commit(struct runtime *rt)
 {
 	struct err e = {0};
 	struct facts f = {.type = REC_STORE, .object = ""};
-	if (rt->store_busy || (!rt->dirty && !rt->dead && !documents_dirty(rt)))
+	if (rt->store_busy || !is_dirty(rt))
 		return;
 	int r = put_dirty(rt, &e);
 	if (r == 0) {
@@ -243,7 +251,7 @@ void store_changed(struct runtime *rt)
 
 void store_replayed(struct runtime *rt)
 {
-	if (!rt->dirty && !rt->dead && !documents_dirty(rt))
+	if (!is_dirty(rt))
 		return;
 	bool is_long = journal_last_seq(rt->journal) - kv_seq(rt->kv) > REPLAY_MAX;
 	timer_set(&rt->timers, &rt->store_timer, is_long ? 0 : config_ms(rt->config, "store.checkpoint_interval"), on_time,
@@ -400,6 +408,8 @@ int store_open(struct runtime *rt, struct err *e)
 		r = kv_each(rt->kv, "r/", load_run, rt, e);
 	if (r == 0)
 		r = documents_load(rt, e);
+	if (r == 0)
+		r = files_load(rt, e);
 	if (r == -EUCLEAN)
 		return err_set(e, ERR_STORE_IO,
 			       "the state in '%s' cannot be read; move that directory aside: it is made "

@@ -118,7 +118,7 @@ static void names_are_made_in_agents_alone(void **state)
 		assert_true(tree_create(c->t, &root_actor, dir.id, "new", 0644, O_WRONLY, &a, &h, &e) < 0);
 		assert_true(e.msg[0]);
 		reply_init(&p, &root_actor);
-		tree_mkdir(c->t, &p.req, dir.id, "dir");
+		tree_mkdir(c->t, &p.req, dir.id, "dir", 0755);
 		assert_true(reply_wait(c, &p) < 0 && p.e.msg[0]);
 	}
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* test_tree.c - the tree by its own API: every row of its tables is found, has its mode, and reads; what is not there is
  * refused with a reason. */
+#include "runtime/files.h"
 #include "tests/fs/client.h"
 
 #define AGENT "tier: None\nruntime: sh\ncode: cat\n"
@@ -26,7 +27,8 @@ static void path_of(const struct fs_node *n, const char *key, char out[static 12
 {
 	static const struct {
 		const char *word, *is;
-	} words[] = {{"{agent}", "a"}, {"{spec}", "a.yaml"}, {"{run}", "1"}, {"{call}", "mine"}};
+	} words[] = {{"{agent}", "a"}, {"{spec}", "a.yaml"}, {"{run}", "1"}, {"{call}", "mine"},
+		     {"{folder}", "folder"}, {"{file}", "a.md"}};
 	snprintf(out, 128, "%s", n->path);
 	for (size_t i = 0; i <= ARRAY_LEN(words); i++) {
 		const char *word = i < ARRAY_LEN(words) ? words[i].word : "{key}";
@@ -111,6 +113,19 @@ static void put_document(struct client *c, const char *path, const char *text)
 	handle_release(h);
 }
 
+static void nothing(void *arg, const struct err *e)
+{
+	(void)arg, (void)e;
+}
+
+static void make_files(struct client *c)
+{
+	uint32_t serial;
+	struct runtime_done done = {nothing, NULL};
+	put_document(c, "rag/docs/a.md", "# A title\n\nand what is below it\n");
+	assert_int_equal(file_make(c->engine.rt, &root_actor, 0, "folder", S_IFDIR | 0755, &serial, done, NULL), 0);
+}
+
 static void every_row_is_found_with_its_mode_and_reads(void **state)
 {
 	struct client *c = *state;
@@ -122,6 +137,7 @@ static void every_row_is_found_with_its_mode_and_reads(void **state)
 	handle_release(client_opened(c, "agents/a/run.d/mine", O_WRONLY | O_CREAT));
 	put_document(c, "policies/a.yaml", "version: \"1.0\"\npolicies: []\n");
 	put_document(c, "sandbox/profiles/a.yaml", "process:\n  process_priority: 5\n");
+	make_files(c);
 	for (const struct fs_node *const *table = fs_tables; *table; table++)
 		for (const struct fs_node *n = *table; n->path; n++) {
 			const char *const one[] = {"", NULL};
@@ -167,7 +183,8 @@ static void what_is_listed_is_there_and_a_listing_can_be_resumed_anywhere(void *
 	struct client *c = *state;
 	static const char *const dirs[] = {"", "agents", "agents/a", "agents/a/limits", "agents/a/usage", "wait",
 					   "wait/agents", "views", "views/a", "views/a/self", "views/a/self/limits",
-					   "views/a/wait"};
+					   "views/a/wait", "rag", "rag/docs"};
+	make_files(c);
 	for (size_t i = 0; i < ARRAY_LEN(dirs); i++) {
 		struct fs_attr a;
 		struct err e = {0};
