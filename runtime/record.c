@@ -5,6 +5,7 @@
 #include <jansson.h>
 #include <stddef.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "lib/parse.h"
 #include "runtime/runtime_i.h"
@@ -309,17 +310,20 @@ static void acked(struct journal_ack *ack, uint64_t seq, int r)
 	free(p);
 }
 
-static enum journal_class class_of(const struct runtime *rt, enum record_type type)
+static enum journal_class class_of(const struct runtime *rt, const struct facts *f)
 {
-	if (type == REC_STATE)
+	if (f->type == REC_STATE)
 		return rt->transitions;
-	return types[type].fast ? JOURNAL_FAST : JOURNAL_SAFE;
+	/* Who makes a file is answered at once; the record of its first text makes this one durable too. */
+	if (f->type == REC_FILE_PUT && f->fresh && S_ISREG(f->mode))
+		return JOURNAL_FAST;
+	return types[f->type].fast ? JOURNAL_FAST : JOURNAL_SAFE;
 }
 
 static int append(struct runtime *rt, const struct actor *who, struct facts *f, const struct buf *body,
 		  struct runtime_done done, bool *ret_done, struct err *e)
 {
-	enum journal_class c = class_of(rt, f->type);
+	enum journal_class c = class_of(rt, f);
 	struct pending_done *p = NULL;
 	struct journal_record rec = {.type = (uint16_t)f->type,
 				     .uid = who->uid,
