@@ -62,7 +62,7 @@ static int check_head(const struct in *in, uint64_t number, struct err *e)
 					 [SEC_ALIVE] = (h->rows + 63) / 64 * 8};
 	for (int i = 0; i < SECTIONS; i++) {
 		const struct section *s = &h->sections[i];
-		bool fits = s->at % PAGE == 0 && s->at <= in->size && s->bytes <= in->size - s->at;
+		bool fits = s->at % PAGE == 0 && (!s->bytes || (s->at <= in->size && s->bytes <= in->size - s->at));
 		if (!fits || (i < SEC_QUEUE && s->bytes != want[i]) || (i == SEC_QUEUE && (s->bytes % 4 || s->bytes / 4 > v->max_rows)))
 			return damaged(in, 0, "sections do not fit the file", e);
 	}
