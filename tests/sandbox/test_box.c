@@ -80,12 +80,16 @@ static int teardown(void **state)
 	return 0;
 }
 
+static enum sandbox_network network;
+
 static int answer(const struct attempt *a)
 {
 	struct shell_spec sh;
 	const char *argv[] = {"./probe", a->name, given[a->given], NULL};
 	shell_spec(&s, &sh, "");
 	sh.spec.argv = argv;
+	sh.spec.network = network;
+	sh.spec.destinations = "*:*\n";
 	struct heard *h = spawned_run(&s, &sh.spec);
 	if (h->result.end == END_START_FAILED)
 		fail_msg("%s: %s", a->name, h->result.err.msg);
@@ -115,6 +119,14 @@ static void no_attempt_comes_to_anything(void **state)
 	}
 	printf("%u attempts, %u open\n", n, open);
 	assert_int_equal(open, 0);
+}
+
+static void nor_does_one_with_a_door_in_its_network(void **state)
+{
+	network = NETWORK_RESTRICTED;
+	what_a_program_needs_works(state);
+	no_attempt_comes_to_anything(state);
+	network = NETWORK_NONE;
 }
 
 /* The same attempts where there is no wall: those that work show that the test can see it. */
@@ -273,6 +285,7 @@ static int tests(const char *place)
 	const struct CMUnitTest list[] = {
 		cmocka_unit_test(what_a_program_needs_works),
 		cmocka_unit_test(no_attempt_comes_to_anything),
+		cmocka_unit_test(nor_does_one_with_a_door_in_its_network),
 		cmocka_unit_test(what_it_sees_as_symbi_is_its_own),
 		cmocka_unit_test(without_a_box_the_same_attempts_succeed),
 		cmocka_unit_test(boxes_share_nothing),
