@@ -11,6 +11,7 @@
 
 #include "lib/mem.h"
 #include "sandbox/box_i.h"
+#include "sandbox/full.h"
 
 bool box_make_dirs(int root, const char *path, bool all)
 {
@@ -41,6 +42,8 @@ bool box_make_etc(int root, const struct spawn_start *s)
 	if (!box_make_dirs(root, "etc", true) || !box_put(root, "etc/passwd", text))
 		return false;
 	snprintf(text, sizeof text, "agent:x:%u:\nnogroup:x:65534:\n", gid);
+	if (s->network == NETWORK_FULL && !box_put(root, "etc/resolv.conf", "nameserver " FULL_RESOLVER "\n"))
+		return false;
 	return box_put(root, "etc/group", text) && box_put(root, "etc/hosts", "127.0.0.1 localhost symbi\n") &&
 	       box_put(root, "etc/nsswitch.conf", "passwd: files\ngroup: files\nhosts: files dns\n") &&
 	       box_put(root, "etc/hostname", "symbi\n");

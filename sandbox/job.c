@@ -89,6 +89,8 @@ void jobs_free(struct jobs *t, struct job *j)
 		jobs_drop_pid(t, &j->door);
 	if (j->talk >= 0)
 		close(j->talk);
+	if (j->wide >= 0)
+		close(j->wide);
 	free(j->bundle);
 	free(j);
 }

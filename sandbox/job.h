@@ -42,6 +42,7 @@ struct job {
 	struct job_pid box;   /* pid 1 of its box */
 	struct job_pid door;  /* of its network (door.h) */
 	int talk;             /* to its door, for the other side; -1: it has none */
+	int wide;             /* held open as long as its network is whole; -1: it is not */
 	pid_t pid;   /* first process; 0: none yet */
 	struct cgroup *group; /* owned; NULL: a keeper holds it */
 	char *bundle; /* directory of its container, owned; NULL: it is in none */

@@ -14,6 +14,7 @@
 #include "lib/mem.h"
 #include "sandbox/box.h"
 #include "sandbox/door.h"
+#include "sandbox/full.h"
 #include "sandbox/oci.h"
 #include "sandbox/proctree.h"
 #include "sandbox/spawn_server.h"
@@ -55,6 +56,16 @@ static int open_door(struct server *s, struct job *j, const struct spawn_start *
 	return 0;
 }
 
+/* Who serves its interface is to the job what a door is. */
+static int open_wide(struct server *s, struct job *j, pid_t box, struct err *e)
+{
+	int r = full_start(box, &j->wide, s->mark, e);
+	if (r < 0)
+		return r;
+	jobs_add_pid(&s->jobs, j, &j->door, r);
+	return 0;
+}
+
 /* The program's pid or -errno. */
 static int start_in_box(struct server *s, struct job *j, struct spawn_start *st, struct err *e)
 {
@@ -74,6 +85,8 @@ static int start_in_box(struct server *s, struct job *j, struct spawn_start *st,
 	jobs_add_pid(&s->jobs, j, &j->box, b.pid);
 	st->box = &b;
 	r = b.door >= 0 ? open_door(s, j, st, b.door, e) : 0;
+	if (st->network == NETWORK_FULL)
+		r = open_wide(s, j, b.pid, e);
 	if (r == 0)
 		r = j->pid = spawn_child(st, &j->layers, e);
 	close(b.fd);
@@ -152,7 +165,7 @@ static struct job *new_job(struct server *s, uint64_t id)
 	struct job *j = calloc(1, sizeof *j);
 	if (!j)
 		abort(); /* the parent starts another spawner and everything anew */
-	*j = (struct job){.id = id, .started_ns = server_now_ns(), .hold = -1, .talk = -1};
+	*j = (struct job){.id = id, .started_ns = server_now_ns(), .hold = -1, .talk = -1, .wide = -1};
 	if (jobs_add(&s->jobs, j) < 0)
 		abort();
 	return j;

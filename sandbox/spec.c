@@ -13,6 +13,7 @@
 
 #include "lib/mem.h"
 #include "sandbox/box.h"
+#include "sandbox/full.h"
 #include "sandbox/net_rules.h"
 #include "sandbox/oci.h"
 
@@ -76,8 +77,8 @@ static const struct sandbox_driver native = {
 static const struct sandbox_driver proc = {
 	.name = "proc",
 	.tier = TIER_1,
-	.networks = 1u << NETWORK_NONE | 1u << NETWORK_RESTRICTED,
-	.doc = "namespaces, a root of its own, seccomp, Landlock, no network or a filtered one, never root",
+	.networks = 1u << NETWORK_NONE | 1u << NETWORK_RESTRICTED | 1u << NETWORK_FULL,
+	.doc = "namespaces, a root of its own, seccomp, Landlock, no network but what is asked for, never root",
 	.available = box_available,
 };
 const struct sandbox_driver *const sandbox_drivers[] = {&native, &proc, &oci_crun, &oci_runc, &oci_runsc, NULL};
@@ -197,7 +198,7 @@ static int check_network(enum sandbox_tier tier, const struct sandbox_spec *s, s
 	if (r == 0 && s->network == NETWORK_RESTRICTED)
 		r = net_rules_read(s->destinations ? s->destinations : "", &rules, e);
 	net_rules_free(rules);
-	return r;
+	return r == 0 && s->network == NETWORK_FULL ? full_available(e) : r;
 }
 
 int sandbox_spec_check(enum sandbox_tier tier, const struct sandbox_spec *s, char program[PATH_MAX],

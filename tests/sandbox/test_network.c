@@ -2,6 +2,7 @@
 /* test_network.c - a restricted network in a real box: what is allowed is reached, and nothing else, however it is named. As
  * root and as an ordinary user. */
 #include "sandbox/door.h"
+#include "sandbox/spec.h"
 #include "tests/sandbox/outside.h"
 #include "tests/sandbox/places.h"
 
@@ -275,18 +276,19 @@ static void a_flood_is_told_in_part_and_counted(void **state)
 	assert_int_equal(s.told[0].missed, 0);
 }
 
-/* The door that our spawner has, 0: none. */
-static pid_t door(void)
+/* The child of that name that our spawner has, 0: none. */
+static pid_t helper(const char *name)
 {
 	pid_t found = 0;
 	DIR *d = opendir("/proc");
 	assert_non_null(d);
 	for (struct dirent *f; (f = readdir(d));) {
-		char path[300];
+		char path[300], word[32];
 		int parent = 0;
+		snprintf(word, sizeof word, "(%s) ", name);
 		snprintf(path, sizeof path, "/proc/%.200s/stat", f->d_name);
-		const char *text = text_of(path), *end = strstr(text, "(symbi-door) ");
-		if (end && sscanf(end, "(symbi-door) %*c %d", &parent) == 1 && parent == s.pid)
+		const char *text = text_of(path), *end = strstr(text, word);
+		if (end && sscanf(end + strlen(word), "%*c %d", &parent) == 1 && parent == s.pid)
 			found = (pid_t)strtol(f->d_name, NULL, 10);
 	}
 	closedir(d);
@@ -301,7 +303,7 @@ static void its_door_ends_with_it(void **state)
 	restrict_to(&sh, "*:*\n");
 	uint64_t id = spawned_start(&s, &sh.spec);
 	spawned_until(&s, strstr(text_of(s.out), "up"));
-	pid_t pid = door();
+	pid_t pid = helper("symbi-door");
 	assert_true(pid > 0);
 	sandbox_kill(s.client, id, NULL);
 	assert_int_equal(spawned_wait(&s, id)->result.end, END_KILLED);
@@ -310,13 +312,54 @@ static void its_door_ends_with_it(void **state)
 	sh.spec.stdout_fd = sh.spec.stderr_fd = -1;
 	spawned_start(&s, &sh.spec);
 	spawned_until(&s, strstr(text_of(s.out), "up"));
-	pid = door();
+	pid = helper("symbi-door");
 	assert_true(pid > 0);
 	kill(s.pid, SIGKILL); /* the spawner */
 	spawned_until(&s, s.lost);
 	for (int i = 0; i < 1000 && state_of_pid(pid) && state_of_pid(pid) != 'Z'; i++)
 		usleep(10000);
 	assert_true(state_of_pid(pid) == 0 || state_of_pid(pid) == 'Z');
+}
+
+/* ---- a whole one ---- */
+
+static void full_is_everything_but_this_machines_loopback(void **state)
+{
+	static const char script[] = GET "http://198.51.100.2:8080/; " GET "http://good.test:8080/; echo; echo up; "
+				     "for to in 10.0.2.2 127.0.0.1; do curl -s -m 5 http://$to:8081/ && echo open $to; done; "
+				     "read wait";
+	struct shell_spec sh;
+	struct err e = {0};
+	int p[2];
+	(void)state;
+	assert_int_equal(pipe2(p, O_CLOEXEC), 0);
+	shell_spec(&s, &sh, script);
+	sh.spec.network = NETWORK_FULL;
+	sh.spec.stdin_fd = p[0];
+	sh.spec.driver = s.driver->name;
+	char program[PATH_MAX];
+	if (sandbox_spec_check(TIER_1, &sh.spec, program, &e) < 0) {
+		printf("not here: %s\n", e.msg);
+		assert_int_equal(e.code, ERR_SEC_VIOLATION);
+		assert_non_null(strstr(e.msg, "network Full needs "));
+		close(p[0]);
+		close(p[1]);
+		return;
+	}
+	unsigned near = outside->near, far = outside->far;
+	uint64_t id = spawned_start(&s, &sh.spec);
+	close(p[0]);
+	spawned_until(&s, heard_of(&s, id)->ended || strstr(text_of(s.out), "up\n"));
+	pid_t pid = helper("slirp4netns");
+	assert_true(pid > 0);
+	close(p[1]);
+	assert_int_equal(spawned_wait(&s, id)->result.end, END_EXITED);
+	assert_null(strstr(text_of(s.out), "open"));
+	assert_non_null(strstr(text_of(s.out), "GET / HTTP/1.1\r\nHost: 198.51.100.2:8080"));
+	assert_non_null(strstr(text_of(s.out), "GET / HTTP/1.1\r\nHost: good.test:8080"));
+	assert_int_equal(outside->near, near);
+	assert_int_equal(outside->far, far + 2);
+	assert_int_equal(kill(pid, 0), -1);
 }
 
 static int tests(const char *place)
@@ -332,6 +375,7 @@ static int tests(const char *place)
 		cmocka_unit_test_setup_teardown(questions_outlive_who_was_asked, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_flood_is_told_in_part_and_counted, setup, teardown),
 		cmocka_unit_test_setup_teardown(its_door_ends_with_it, setup, teardown),
+		cmocka_unit_test_setup_teardown(full_is_everything_but_this_machines_loopback, setup, teardown),
 	};
 	return cmocka_run_group_tests_name(place, all, NULL, NULL);
 }
