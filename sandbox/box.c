@@ -87,7 +87,7 @@ static bool map_ids(uid_t uid, gid_t gid)
 	       write_file("/proc/self/uid_map", u);
 }
 
-static bool loopback_up(void)
+bool box_loopback_up(void)
 {
 	struct ifreq lo = {.ifr_name = "lo", .ifr_flags = IFF_UP};
 	autoclose int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
@@ -175,7 +175,7 @@ static _Noreturn void pid_one(const struct spawn_start *s, int talk, uid_t uid, 
 		say(errno, step);
 	if (s->cwd_fd >= 0)
 		close(FD_DIR);
-	if (sethostname("symbi", 5) < 0 || !loopback_up())
+	if (sethostname("symbi", 5) < 0 || !box_loopback_up())
 		say(errno, "its network and name");
 	int door = s->network == NETWORK_RESTRICTED ? door_listen() : -1;
 	if (s->network == NETWORK_RESTRICTED && door < 0)
@@ -255,7 +255,7 @@ int box_make(const struct spawn_start *s, struct box *ret, struct err *e)
 static int try_one(struct err *e)
 {
 	struct box b;
-	struct spawn_start s = {.cwd_fd = -1, .uid = NOBODY, .gid = NOBODY};
+	struct spawn_start s = {.cwd_fd = -1, .netns = -1, .uid = NOBODY, .gid = NOBODY};
 	unsigned action = SECCOMP_RET_KILL_PROCESS;
 	if (syscall(SYS_seccomp, SECCOMP_GET_ACTION_AVAIL, 0, &action) < 0)
 		return err_sys(e, ERR_SEC_TIER, errno,

@@ -16,6 +16,8 @@ int box_take_symbi(const struct spawn_start *s);
 bool box_place_ok(const char *cwd);
 /* Is our root a directory that is no mount point? pivot_root refuses there; false where the kernel does not say. */
 bool box_in_chroot(void);
+/* The loopback of this process's network namespace is up from now on; false with errno. Bare system calls. */
+bool box_loopback_up(void);
 
 /* ---- box_root.c: paths are relative to root, a directory or AT_FDCWD; false with errno ---- */
 

@@ -4,7 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <grp.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -12,6 +12,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "lib/mem.h"
@@ -30,6 +31,41 @@ int door_listen(void)
 	if (fd < 0 || bind(fd, (struct sockaddr *)&a, sizeof a) < 0 || listen(fd, 128) < 0)
 		return -1;
 	return take_fd(&fd);
+}
+
+static _Noreturn void make_namespace(int talk)
+{
+	int fds[2] = {-1, -1};
+	bool ok = unshare(CLONE_NEWNET) == 0 && box_loopback_up();
+	fds[0] = ok ? open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC) : -1;
+	fds[1] = ok ? door_listen() : -1;
+	int eno = fds[0] < 0 || fds[1] < 0 ? errno : 0;
+	_exit(spawn_send(talk, &eno, sizeof eno, NULL, 0, fds, eno ? 0 : 2) < 0);
+}
+
+int door_namespace(int *ret_ns, int *ret_listener, struct err *e)
+{
+	int sv[2], fds[SPAWN_FDS], eno = ECHILD;
+	unsigned n = 0;
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sv) < 0)
+		return err_sys(e, ERR_SPAWN_FAILED, errno, "a socket for the network of a container");
+	pid_t pid = fork();
+	if (pid == 0)
+		make_namespace(sv[1]);
+	close(sv[1]);
+	if (pid > 0)
+		waitpid(pid, NULL, 0);
+	if (spawn_recv(sv[0], &eno, sizeof eno, fds, &n) == sizeof eno && !eno && n == 2) {
+		*ret_ns = fds[0];
+		*ret_listener = fds[1];
+		n = 0;
+	} else if (!eno) {
+		eno = EIO;
+	}
+	while (n > 0)
+		close(fds[--n]);
+	close(sv[0]);
+	return eno ? err_sys(e, ERR_SPAWN_FAILED, eno, "the network of a container") : 0;
 }
 
 /* ---- how much ---- */

@@ -33,5 +33,8 @@ struct door_answer {
 
 /* Start one. Takes neither descriptor. Its pid, or -errno. */
 pid_t door_start(const struct door_plan *p, int listener, int talk, uint32_t mark, struct err *e);
+/* A network namespace with nothing but its loopback, for a container that joins it: its descriptor, and the socket that its
+ * door will serve. Both CLOEXEC, the caller's. As root. 0 or -errno. */
+int door_namespace(int *ret_ns, int *ret_listener, struct err *e);
 /* In a network namespace: the socket that its door will serve, CLOEXEC. Bare system calls. -1 with errno. */
 int door_listen(void);

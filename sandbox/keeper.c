@@ -54,7 +54,7 @@ static _Noreturn void keep(struct keeper_report *r, int fd)
 /* Descriptors that the program needs, moved to 3 and up in order, and nothing else stays open. */
 void keeper_keep_fds(struct spawn_start *s, int *fd)
 {
-	int *want[] = {&s->stdio[0], &s->stdio[1], &s->stdio[2], fd, &s->cwd_fd};
+	int *want[] = {&s->stdio[0], &s->stdio[1], &s->stdio[2], fd, &s->cwd_fd, &s->netns};
 	for (size_t i = 0; i < ARRAY_LEN(want); i++)
 		if (*want[i] >= 0)
 			*want[i] = fcntl(*want[i], F_DUPFD_CLOEXEC, 100);

@@ -244,13 +244,16 @@ static json_t *seccomp(void)
 
 /* ---- the whole ---- */
 
-static json_t *in_linux(const struct oci_runtime *r, const char *dir)
+static json_t *in_linux(const struct spawn_start *s, const struct oci_runtime *r, const char *dir)
 {
 	static const char *const kinds[] = {"pid", "mount", "network", "ipc", "uts", "cgroup"};
 	char group[32];
 	json_t *spaces = json_array(), *l;
 	for (size_t i = 0; i < ARRAY_LEN(kinds) - r->gvisor; i++) /* gVisor has no cgroups to be in */
-		json_array_append_new(spaces, json_pack("{ss}", "type", kinds[i]));
+		json_array_append_new(spaces, strcmp(kinds[i], "network") == 0 && s->netns >= 0
+						      ? json_pack("{ss so}", "type", kinds[i], "path",
+								  json_sprintf("/proc/%d/fd/%d", getpid(), s->netns))
+						      : json_pack("{ss}", "type", kinds[i]));
 	l = json_pack("{so so so}", "namespaces", spaces, "maskedPaths",
 		      TEXTS("/proc/acpi", "/proc/kcore", "/proc/keys", "/proc/latency_stats", "/proc/timer_list",
 			    "/proc/sched_debug", "/proc/scsi", "/sys/firmware"),
@@ -283,7 +286,7 @@ int oci_bundle(const struct spawn_start *s, const struct oci_runtime *r, const c
 		return err_sys(e, ERR_SPAWN_FAILED, errno, "its container in '%s'", dir);
 	json_t *config = json_pack("{ss so s{ss sb} ss so so}", "ociVersion", "1.0.2", "process", process(s), "root",
 				   "path", "rootfs", "readonly", 1, "hostname", "symbi", "mounts", mounts, "linux",
-				   in_linux(r, dir));
+				   in_linux(s, r, dir));
 	snprintf(path, sizeof path, "%s/config.json", dir);
 	int ok = config ? json_dump_file(config, path, JSON_COMPACT) : -1;
 	json_decref(config);

@@ -99,23 +99,23 @@ static int runsc_available(struct sandbox_layers *ret, struct err *e)
 const struct sandbox_driver oci_crun = {
 	.name = "crun",
 	.tier = TIER_1,
-	.networks = 1u << NETWORK_NONE,
+	.networks = 1u << NETWORK_NONE | 1u << NETWORK_RESTRICTED,
 	.by_name = true, /* no Landlock */
-	.doc = "a container by crun: namespaces, a root of its own, seccomp, no network, never root",
+	.doc = "a container by crun: namespaces, a root of its own, seccomp, no network or a filtered one, never root",
 	.available = crun_available,
 };
 const struct sandbox_driver oci_runc = {
 	.name = "runc",
 	.tier = TIER_1,
-	.networks = 1u << NETWORK_NONE,
+	.networks = 1u << NETWORK_NONE | 1u << NETWORK_RESTRICTED,
 	.by_name = true, /* no Landlock */
-	.doc = "a container by runc: namespaces, a root of its own, seccomp, no network, never root",
+	.doc = "a container by runc: namespaces, a root of its own, seccomp, no network or a filtered one, never root",
 	.available = runc_available,
 };
 const struct sandbox_driver oci_runsc = {
 	.name = "runsc",
 	.tier = TIER_2,
-	.networks = 1u << NETWORK_NONE,
+	.networks = 1u << NETWORK_NONE, /* its loopback is its own: no door in it */
 	.doc = "gVisor: a kernel in user space between the program and the machine's",
 	.available = runsc_available,
 };

@@ -14,6 +14,7 @@ struct spawn_start { /* everything borrowed */
 	const char *view; /* NULL: none */
 	char **argv, **envp;
 	int stdio[3], cwd_fd; /* cwd_fd -1: go by cwd */
+	int netns;            /* of a container: the network namespace that it joins; -1: one of its own */
 	struct sandbox_limits limits;
 	bool enforce;       /* apply limits */
 	bool allow_degraded; /* run it also where a layer is missing */

@@ -117,7 +117,18 @@ static int start_in_container(struct server *s, struct job *j, struct spawn_star
 	j->bundle = strdup(dir);
 	if (!j->bundle)
 		abort();
-	return oci_start(st, rt, &l, dir, j->id, s->reports[1], s->mark, e);
+	int listener = -1;
+	if (st->network == NETWORK_RESTRICTED)
+		r = door_namespace(&st->netns, &listener, e);
+	if (listener >= 0)
+		r = open_door(s, j, st, listener, e);
+	if (r == 0)
+		r = oci_start(st, rt, &l, dir, j->id, s->reports[1], s->mark, e);
+	if (st->netns >= 0)
+		close(take_fd(&st->netns));
+	if (r < 0 && j->door.pid)
+		kill(j->door.pid, SIGKILL);
+	return r;
 }
 
 static void launch(struct server *s, struct job *j, struct spawn_start *st, const struct sandbox_driver *driver)
@@ -179,7 +190,7 @@ void server_refuse(struct server *s, uint64_t id)
 
 void server_start(struct server *s, const struct spawn_req *q, char *text, const int *fds)
 {
-	struct spawn_start st = {.stdio = {s->null, s->null, s->null}, .cwd_fd = -1};
+	struct spawn_start st = {.stdio = {s->null, s->null, s->null}, .cwd_fd = -1, .netns = -1};
 	int text_fd = -1, hold = -1, *to[SPAWN_FDS] = {&text_fd,     &st.stdio[0], &st.stdio[1],
 						       &st.stdio[2], &st.cwd_fd,   &hold};
 	struct job *j = job_by_id(&s->jobs, q->id);

@@ -103,6 +103,12 @@ refused "access_mode: Restricted" 'tier: Tier1' 'network: {access_mode: None, al
 refused "line 4: destination 'a'" 'tier: Tier1' 'network: {access_mode: Restricted,' ' allowed_destinations: ["a"]}'
 refused "another tier" 'tier: Tier1' 'sandbox_driver: runsc'
 refused "sandbox_driver" 'tier: Tier1' 'sandbox_driver: docker'
+if [ "$(id -u)" = 0 ] && command -v crun >/dev/null && "$bin/symbi" sandbox run --driver crun true; then
+  agent contained 'sandbox_driver: crun' 'network:' '  access_mode: Restricted' "  allowed_destinations: ['127.0.0.1:$port']"
+  get contained "http://127.0.0.1:$port/e"
+  same "$out" "served /e"
+  has "$("$bin/symbi" cat agents/contained/status)" "layers mount pid net"
+fi
 agent driven 'sandbox_driver: proc'
 get driven x
 same "$status" 6

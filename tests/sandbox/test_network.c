@@ -285,11 +285,13 @@ static pid_t helper(const char *name)
 	for (struct dirent *f; (f = readdir(d));) {
 		char path[300], word[32];
 		int parent = 0;
+		uint64_t pid;
 		snprintf(word, sizeof word, "(%s) ", name);
 		snprintf(path, sizeof path, "/proc/%.200s/stat", f->d_name);
 		const char *text = text_of(path), *end = strstr(text, word);
-		if (end && sscanf(end + strlen(word), "%*c %d", &parent) == 1 && parent == s.pid)
-			found = (pid_t)strtol(f->d_name, NULL, 10);
+		if (end && sscanf(end + strlen(word), "%*c %d", &parent) == 1 && parent == s.pid &&
+		    parse_u64(f->d_name, 1, INT32_MAX, &pid, NULL) == 0)
+			found = (pid_t)pid;
 	}
 	closedir(d);
 	return found;
@@ -319,6 +321,28 @@ static void its_door_ends_with_it(void **state)
 	for (int i = 0; i < 1000 && state_of_pid(pid) && state_of_pid(pid) != 'Z'; i++)
 		usleep(10000);
 	assert_true(state_of_pid(pid) == 0 || state_of_pid(pid) == 'Z');
+}
+
+static void containers_have_the_same_door(void **state)
+{
+	static const char *const drivers[] = {"crun", "runc"};
+	const struct sandbox_driver *own = s.driver;
+	struct err e;
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(drivers); i++) {
+		if (sandbox_driver_find(TIER_1, drivers[i], true, &s.driver, &e) < 0) {
+			printf("not here: %s\n", e.msg);
+			continue;
+		}
+		unsigned near = outside->near;
+		assert_true(reaches("good.test:8080\n", "http://good.test:8080/"));
+		assert_true(refused("*:*\n", "http://loop.test:8081/", "127.0.0.1 is loopback"));
+		assert_true(refused("good.test:8080\n", "http://[::1]:8081/", "none of the allowed destinations"));
+		nothing_leads_around_the_door(state);
+		assert_int_equal(outside->near, near);
+		assert_int_equal(helper("symbi-door"), 0);
+	}
+	s.driver = own;
 }
 
 /* ---- a whole one ---- */
@@ -375,6 +399,7 @@ static int tests(const char *place)
 		cmocka_unit_test_setup_teardown(questions_outlive_who_was_asked, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_flood_is_told_in_part_and_counted, setup, teardown),
 		cmocka_unit_test_setup_teardown(its_door_ends_with_it, setup, teardown),
+		cmocka_unit_test_setup_teardown(containers_have_the_same_door, setup, teardown),
 		cmocka_unit_test_setup_teardown(full_is_everything_but_this_machines_loopback, setup, teardown),
 	};
 	return cmocka_run_group_tests_name(place, all, NULL, NULL);
