@@ -6,6 +6,7 @@
 
 #include "fs/caller.h"
 #include "fs/tree_i.h"
+#include "runtime/approvals.h"
 #include "lib/mem.h"
 #include "runtime/files.h"
 
@@ -100,6 +101,8 @@ static void attr_owner(const struct fs_ctx *c, struct fs_attr *a)
 							     : agent_ctime_ms(c->agent);
 	if (c->who.view)
 		agent_view_ids(c->agent, &a->uid, &a->gid);
+	if (c->approval)
+		a->mtime_ms = a->ctime_ms = c->approval->decided_ms ? c->approval->decided_ms : c->approval->asked_ms;
 	if (c->run)
 		a->mtime_ms = a->ctime_ms = run_mtime_ms(c->run);
 }
@@ -118,10 +121,10 @@ static enum fs_hold hold_of(const struct tree *t, const struct row *r)
 		if (r->files) /* nobody tells a kernel of its names */
 			return FS_HOLD_SHORT;
 		/* runs come and go by themselves */
-		if (r->part == PART_RUN || t->rows[r->parent].part == PART_RUN)
+		if (r->part == PART_RUN || r->part == PART_APPROVAL || t->rows[r->parent].part == PART_RUN)
 			return FS_HOLD_SHORT;
 		child = r->children ? t->rows[r->child[0]].part : PART_LITERAL;
-		return child == PART_RUN || child == PART_CALL ? FS_HOLD_PLACE : FS_HOLD_NAME;
+		return child == PART_RUN || child == PART_CALL || child == PART_APPROVAL ? FS_HOLD_PLACE : FS_HOLD_NAME;
 	case FS_LINES:
 	case FS_STREAM: return FS_HOLD_NAME;
 	case FS_RENDERED:

@@ -130,13 +130,24 @@ static bool is_gone(struct handle *h, const struct agent *about, const char *lin
 	return !agent_by_serial(h->t->rt, h->at.serial);
 }
 
+/* Is the line of a type that this file is about? */
+static bool is_wanted(const struct handle *h, const char *line, size_t len)
+{
+	char key[64];
+	const char *only = h->at.row->node->only;
+	if (!only)
+		return true;
+	int n = snprintf(key, sizeof key, "\"type\":\"%s", only);
+	return memmem(line, len, key, (size_t)n) != NULL;
+}
+
 static void on_event(struct event_sub *sub, uint64_t seq, const struct agent *about,
 		     const char *line, size_t len)
 {
 	(void)seq;
 	struct handle *h = container_of(sub, struct handle, sub);
 	bool own = about && agent_serial(about) == h->at.serial;
-	if (!is_state(h) && (own || !h->at.row->in_view))
+	if (!is_state(h) && (own || !h->at.row->in_view) && is_wanted(h, line, len))
 		add_line(h, line, len);
 	else if (!is_state(h))
 		return;
@@ -255,7 +266,7 @@ static void add_missed(struct handle *h)
 		 (!nl || seq_of(text, (size_t)(nl - text)) > h->st.given));
 	const char *end = text + len;
 	for (; (nl = memchr(text, '\n', (size_t)(end - text))); text = nl + 1)
-		if (seq_of(text, (size_t)(nl - text)) > h->st.given)
+		if (seq_of(text, (size_t)(nl - text)) > h->st.given && is_wanted(h, text, (size_t)(nl - text)))
 			add_line(h, text, (size_t)(nl - text));
 }
 

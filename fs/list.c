@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "fs/tree_i.h"
+#include "runtime/approvals.h"
 #include "runtime/files.h"
 
 #define DOCS_FROM (1ull << 40) /* positions of documents, behind every agent's serial */
@@ -89,6 +90,20 @@ static bool list_runs(struct listing *l, const struct place *dir, const struct r
 	return true;
 }
 
+static bool list_approvals(struct listing *l, const struct place *dir, const struct row *row, unsigned i, uint64_t after)
+{
+	bool pending = strcmp(dir->row->name, "pending") == 0;
+	struct place p = {.row = row, .serial = (uint32_t)after};
+	for (const struct approval *a; (a = approval_next(l->t->rt, p.serial, pending));) {
+		char name[16];
+		p.serial = a->id;
+		snprintf(name, sizeof name, "%u", a->id);
+		if (!list_one(l, &p, name, i, a->id))
+			return false;
+	}
+	return true;
+}
+
 static bool list_exchanges(struct listing *l, const struct place *dir, const struct row *row,
 			   unsigned i, uint64_t after)
 {
@@ -119,6 +134,7 @@ static bool list_row(struct listing *l, const struct place *dir, const struct ro
 	case PART_FOLDER:
 	case PART_FILE: return list_files(l, dir, row, i, after);
 	case PART_RUN: return list_runs(l, dir, row, i, after);
+	case PART_APPROVAL: return list_approvals(l, dir, row, i, after);
 	case PART_CALL: return list_exchanges(l, dir, row, i, after);
 	case PART_KEY:
 		for (p.sub = (uint32_t)after; row->node->keys[p.sub]; p.sub++)

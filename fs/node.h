@@ -39,6 +39,7 @@ struct fs_ctx { /* who asks about what; valid during the call */
 	struct agent *agent; /* bound by {agent}, else NULL */
 	struct run *run;     /* bound by {run}, else NULL */
 	const struct file *file; /* bound by {folder} or {file}, else NULL */
+	const struct approval *approval; /* bound by {approval}, else NULL */
 	const char *name;    /* the last component's name: "memory_mb", a call's NAME ... */
 	struct tree *tree;
 };
@@ -70,6 +71,8 @@ struct fs_node {
 	const char *view;
 	/* STREAM: of the agent's next state, not of events. */
 	bool states;
+	/* STREAM: only of events whose type begins so; NULL: all. */
+	const char *only;
 	/* The text is the same for as long as the daemon lives. */
 	bool fixed;
 	/* LOG: the file behind it; while there is none, `read` gives its beginning. */

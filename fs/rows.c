@@ -12,6 +12,7 @@ static const struct {
 } parts[] = {
 	{"{agent}", PART_AGENT}, {"{run}", PART_RUN}, {"{call}", PART_CALL},
 	{"{spec}", PART_SPEC},   {"{key}", PART_KEY},   {"{folder}", PART_FOLDER}, {"{file}", PART_FILE},
+	{"{approval}", PART_APPROVAL},
 };
 
 static enum part part_of(const char *name)
@@ -39,6 +40,7 @@ static struct row *row_add(struct tree *t, struct row *dir, const char *name)
 	r->name = strdup(name);
 	r->part = part_of(name);
 	r->below_agent = r->part == PART_AGENT || (dir && dir->below_agent);
+	r->below_approval = r->part == PART_APPROVAL || (dir && dir->below_approval);
 	r->in_view = dir && (dir->in_view || (r->part == PART_AGENT && strcmp(dir->name, VIEWS) == 0));
 	if (dir) {
 		r->parent = dir->id;

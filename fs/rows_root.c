@@ -138,9 +138,9 @@ const struct fs_node fs_nodes_root[] = {
 };
 /* clang-format on */
 
-extern const struct fs_node fs_nodes_agents[], fs_nodes_policies[], fs_nodes_audit[], fs_nodes_rag[];
-const struct fs_node *const fs_tables[] = {fs_nodes_root,  fs_nodes_agents, fs_nodes_policies,
-					   fs_nodes_audit, fs_nodes_rag,    NULL};
+extern const struct fs_node fs_nodes_agents[], fs_nodes_policies[], fs_nodes_audit[], fs_nodes_approvals[], fs_nodes_rag[];
+const struct fs_node *const fs_tables[] = {fs_nodes_root,  fs_nodes_agents,    fs_nodes_policies,
+					   fs_nodes_audit, fs_nodes_approvals, fs_nodes_rag,      NULL};
 
 /* ---- what is rendered from the rows themselves ---- */
 

@@ -11,6 +11,7 @@
 #include "lib/crc32c.h"
 #include "lib/mem.h"
 #include "lib/parse.h"
+#include "runtime/approvals.h"
 #include "runtime/files.h"
 
 static void on_event(struct event_sub *sub, uint64_t seq, const struct agent *about,
@@ -198,7 +199,7 @@ int place_of(struct tree *t, fs_id id, struct place *ret, struct err *e)
 		ret->sub &= (1u << ret->row->version_shift) - 1;
 	}
 	/* Ids come from outside: where there is an agent it must be named, a key must be one of the row's. */
-	if (ret->row->below_agent && !ret->serial)
+	if ((ret->row->below_agent || ret->row->below_approval) && !ret->serial)
 		return err_set(e, ERR_FS_NOT_FOUND, "no such file");
 	if ((ret->row->part == PART_FOLDER || ret->row->part == PART_FILE) && !ret->serial)
 		return err_set(e, ERR_FS_NOT_FOUND, "no such file");
@@ -233,7 +234,9 @@ int place_bind(struct tree *t, const struct place *p, const struct actor *who, s
 		ret->name = ret->file->name;
 		return 0;
 	}
-	if (p->serial && !place_is_agents(p) && (!store || !store->by_serial(t->rt, p->serial, &st)))
+	if (p->row->below_approval && !(ret->approval = place_approval(t, p)))
+		return err_sys(e, ERR_FS_NOT_FOUND, ESTALE, "approval %u is not here", p->serial);
+	if (p->serial && !p->row->below_approval && !place_is_agents(p) && (!store || !store->by_serial(t->rt, p->serial, &st)))
 		return err_sys(e, ERR_FS_NOT_FOUND, ESTALE, "the file is gone");
 	if (p->serial && place_is_agents(p)) {
 		ret->agent = agent_by_serial(t->rt, p->serial);
@@ -252,6 +255,16 @@ int place_bind(struct tree *t, const struct place *p, const struct actor *who, s
 	}
 	ret->name = place_name(p);
 	return 0;
+}
+
+const struct approval *place_approval(struct tree *t, const struct place *p)
+{
+	const struct approval *a = approval_find(t->rt, p->serial);
+	const struct row *top = p->row;
+	while (top->part != PART_APPROVAL)
+		top = &t->rows[top->parent];
+	bool pending = strcmp(t->rows[top->parent].name, "pending") == 0;
+	return a && (a->state == APPROVAL_PENDING) == pending ? a : NULL;
 }
 
 const char *place_name(const struct place *p)
@@ -297,6 +310,7 @@ void place_path(struct tree *t, const struct place *p, struct buf *out)
 	case PART_RUN: buf_printf(out, "%u", p->sub); break;
 	case PART_FOLDER:
 	case PART_FILE: break; /* above */
+	case PART_APPROVAL: buf_printf(out, "%u", p->serial); break;
 	case PART_CALL: buf_adds(out, s ? s->st.name : "?"); break;
 	case PART_KEY:
 	case PART_LITERAL: buf_adds(out, place_name(p)); break;
@@ -374,6 +388,11 @@ static int try_child(struct tree *t, const struct actor *who, const struct place
 			return -ENOENT;
 		ret->serial = f->serial;
 		return 0;
+	case PART_APPROVAL:
+		if (parse_u64(name, 1, UINT32_MAX, &n, NULL) < 0 || name[0] == '0')
+			return -ENOENT;
+		ret->serial = (uint32_t)n;
+		return place_approval(t, ret) ? 0 : -ENOENT;
 	case PART_CALL:
 		s = slot_by_name(t, who, ret, name, false, NULL);
 		ret->sub = s ? slot_id(s) : 0;

@@ -27,7 +27,7 @@
 #define RENDER_REUSE_NS      50000000u /* lookups of one process that follow each other see one text */
 #define STREAM_MAX           (1u << 20)
 
-enum part { PART_LITERAL, PART_AGENT, PART_RUN, PART_CALL, PART_SPEC, PART_KEY, PART_FOLDER, PART_FILE };
+enum part { PART_LITERAL, PART_AGENT, PART_RUN, PART_CALL, PART_SPEC, PART_KEY, PART_FOLDER, PART_FILE, PART_APPROVAL };
 
 struct row { /* a row of a table, or a directory that follows from the rows below it */
 	const struct fs_node *node; /* NULL: an implied directory */
@@ -39,6 +39,7 @@ struct row { /* a row of a table, or a directory that follows from the rows belo
 	uint8_t children;
 	bool below_agent; /* stands for an agent, or for what belongs to one */
 	bool files;	  /* a folder or file of users', or the root of such: its serial is that of runtime/files.h */
+	bool below_approval; /* stands for an approval, or for what belongs to one */
 	bool in_view;	  /* is the view of an agent, or in it: the id says who asks, whoever that claims to be */
 	/* The id of the file names one text of it, so that a reader keeps the text that it looked up
 	 * while others already get the next one, and the kernel may cache either. */
@@ -197,6 +198,8 @@ const char *place_name(const struct place *p);
 void place_path(struct tree *t, const struct place *p, struct buf *out);
 /* What the documents of p's row become; NULL: it has none. */
 const struct fs_store *place_store(const struct place *p);
+/* The approval that p is below; NULL: it is not there, or not in that directory any more. */
+const struct approval *place_approval(struct tree *t, const struct place *p);
 /* Is p below agents/NAME, or the spec? Then its serial is an agent's. */
 bool place_is_agents(const struct place *p);
 /* The row of the documents that are made in the directory p; NULL: none are. */

@@ -240,6 +240,7 @@ void agent_apply_delete(struct agent *a)
 		store_run_key(a->serial, a->live->runs[i]->number, key);
 		store_forget(rt, key);
 	}
+	approvals_withdraw(rt, a->serial, 0);
 	agent_dir(a, dir);
 	agent_remove(a);
 	trash(rt, dir);

@@ -81,7 +81,7 @@ void agent_settle(struct agent *a)
 	enum agent_state now = (enum agent_state)a->state, to = AGENT_READY;
 	if (l && l->running)
 		to = AGENT_RUNNING;
-	else if (l && l->queued)
+	else if (l && (l->queued || l->parked))
 		to = AGENT_WAITING;
 	else
 		agent_spec_drop(a);

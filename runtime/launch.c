@@ -249,15 +249,19 @@ static void init_timeout(void *arg)
 	run_end(arg, ERR_SCHED_TIMEOUT, "lifecycle.initialization_timeout: it was not started in time");
 }
 
+int run_may_start(struct run *r, struct err *e)
+{
+	const struct agent_spec *s = agent_spec_get(r->agent, e);
+	return s ? policies_may_start(r->rt, r->agent, s, r->number, e) : -EINVAL;
+}
+
 int run_launch(struct run *r, struct err *e)
 {
 	struct runtime *rt = r->rt;
 	const struct agent_spec *s = agent_spec_get(r->agent, e);
 	char cwd[4200];
 	int fds[4] = {-1, -1, -1, -1};
-	int ret = s ? policies_may_start(rt, r->agent, s, e) : -EINVAL;
-	if (ret == 0)
-		ret = run_cwd(r->agent, s, cwd, sizeof cwd, &fds[3], e);
+	int ret = s ? run_cwd(r->agent, s, cwd, sizeof cwd, &fds[3], e) : -EINVAL;
 	if (ret == 0)
 		ret = run_profile_check(rt, s, cwd, e);
 	if (ret == 0)

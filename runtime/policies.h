@@ -13,8 +13,9 @@
 /* The active set; NULL: the stored files do not compile and *ret_why (may be NULL) says why. */
 const struct policy_set *policies_active(struct runtime *rt, const struct err **ret_why);
 
-/* May this agent's program be started, and in its tier? 0, or -EACCES POLICY_001 naming the rule. */
-int policies_may_start(struct runtime *rt, struct agent *a, const struct agent_spec *s, struct err *e);
+/* May the program of this run be started, and in its tier? 0, or -EACCES: POLICY_001 naming the rule, APPROVAL_001 when
+ * somebody has to decide first, APPROVAL_002 when that was denied. */
+int policies_may_start(struct runtime *rt, struct agent *a, const struct agent_spec *s, uint32_t run, struct err *e);
 
 /* May this agent connect to target (host:port, as policy_host_normal has it), whose name has these addresses (in its
  * spelling too)? listed: its spec or profile names it, and only a rule that speaks of it can forbid it; else one must allow

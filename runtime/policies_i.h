@@ -9,7 +9,7 @@ struct policies {
 	struct policy_set *next;   /* compiled for the record that is being written */
 	struct err why;
 	uint64_t loaded_ms, loads, refused;
-	uint64_t asked, denied, audited;
+	uint64_t asked, denied, audited, escalated;
 };
 
 /* ---- policy_files.c ---- */

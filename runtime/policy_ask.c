@@ -27,6 +27,7 @@ static const struct act {
 	{"profile.change", POLICY_CUSTOM, POLICY_WRITE, POLICY_READ, "sandbox/profiles/", "sandbox/profiles"},
 	{"daemon.control", POLICY_CUSTOM, POLICY_EXECUTE, POLICY_EXECUTE, "", "daemon"},
 	{"config.read", POLICY_CUSTOM, POLICY_READ, POLICY_READ, "", "config"},
+	{"approval.decide", POLICY_CUSTOM, POLICY_EXECUTE, POLICY_READ, "approvals/", "approvals"},
 	{"audit.read", POLICY_CUSTOM, POLICY_READ, POLICY_READ, "audit/", "audit"},
 	{"audit.verify", POLICY_CUSTOM, POLICY_EXECUTE, POLICY_READ, "", "audit"},
 	{"events.read", POLICY_CUSTOM, POLICY_READ, POLICY_READ, "", "events"},
@@ -37,6 +38,8 @@ struct asking {
 	const char *action;
 	struct policy_request q;
 	const struct agent *agent; /* that is about to act; NULL: none */
+	uint32_t run;		   /* of it */
+	const char *arguments;	   /* what a person is to know who decides; "" */
 	bool needs_rule;	   /* what no rule speaks of is denied */
 	bool told;		   /* a refusal is recorded otherwise */
 	const char *rule;	   /* that decided, once it has; NULL: none */
@@ -75,9 +78,6 @@ static int refuse(struct runtime *rt, const struct asking *k, const struct polic
 			       op, what, rt->policies.why.msg);
 	if (!d->rule)
 		return err_set(e, ERR_POLICY_DENIED, "%s of '%s': no rule allows it", op, what);
-	if (d->effect == POLICY_ESCALATE)
-		return err_set(e, ERR_POLICY_DENIED, "%s of '%s': rule '%s' (%s:%u) asks for an approval, and approvals "
-			       "cannot be given yet", op, what, d->rule, d->file, d->line);
 	if (d->effect == POLICY_LIMIT)
 		return err_set(e, ERR_POLICY_DENIED, "%s of '%s': the limits of rule '%s' (%s:%u) cannot be enforced yet",
 			       op, what, d->rule, d->file, d->line);
@@ -86,6 +86,22 @@ static int refuse(struct runtime *rt, const struct asking *k, const struct polic
 }
 
 /* ---- the decision ---- */
+
+static int escalate(struct runtime *rt, const struct asking *k, const struct policy_decision *d, struct err *e)
+{
+	struct approval_ask q = {.who = k->who,
+				 .agent = k->agent,
+				 .run = k->run,
+				 .action = k->action,
+				 .type = policy_type_word(k->q.type),
+				 .op = policy_op_word(k->q.op),
+				 .resource = k->q.resource,
+				 .arguments = k->arguments,
+				 .d = d,
+				 .version = policy_set_version(rt->policies.active)};
+	rt->policies.escalated++;
+	return approvals_ask(rt, &q, e);
+}
 
 static int decide(struct runtime *rt, struct asking *k, struct err *e)
 {
@@ -97,10 +113,11 @@ static int decide(struct runtime *rt, struct asking *k, struct err *e)
 	k->rule = d.rule;
 	if (rt->policies.active && !d.rule && !k->needs_rule)
 		d.effect = POLICY_ALLOW;
-	if (d.effect != POLICY_ALLOW)
-		return refuse(rt, k, &d, e);
-	if (!d.audit)
-		return 0;
+	int r = d.effect == POLICY_ESCALATE ? escalate(rt, k, &d, e)
+		: d.effect != POLICY_ALLOW  ? refuse(rt, k, &d, e)
+					    : 0;
+	if (r < 0 || !d.audit)
+		return r;
 	rt->policies.audited++;
 	return note(rt, k, &d, e); /* what must be recorded and cannot be does not happen */
 }
@@ -124,6 +141,7 @@ int policies_ask(struct runtime *rt, const struct actor *who, const char *action
 	snprintf(resource, sizeof resource, "%s%s", object ? acts[i].prefix : "", object ? object : acts[i].whole);
 	struct asking k = {.who = who,
 			   .action = action,
+			   .arguments = "",
 			   .q = {.type = acts[i].type,
 				 .op = writes ? acts[i].op : acts[i].reading,
 				 .resource = resource},
@@ -157,7 +175,20 @@ static void identify(struct policy_request *q, const struct agent_spec *s, struc
 	q->metadata_n = pairs_of(s->metadata, pairs);
 }
 
-int policies_may_start(struct runtime *rt, struct agent *a, const struct agent_spec *s, struct err *e)
+/* The command as JSON, as much of it as a person reads. */
+static void arguments_of(const struct agent_spec *s, struct buf *out)
+{
+	buf_adds(out, "[");
+	for (size_t i = 0; s->argv && s->argv[i]; i++) {
+		buf_adds(out, i ? "," : "");
+		buf_json_string(out, s->argv[i], strnlen(s->argv[i], 200));
+		if (out->len > 2000)
+			break;
+	}
+	buf_adds(out, "]");
+}
+
+int policies_may_start(struct runtime *rt, struct agent *a, const struct agent_spec *s, uint32_t run, struct err *e)
 {
 	struct policy_pair pairs[PAIRS_MAX];
 	const struct {
@@ -169,7 +200,12 @@ int policies_may_start(struct runtime *rt, struct agent *a, const struct agent_s
 	struct asking k = {.who = &actor_self,
 			   .action = "agent.start",
 			   .agent = a,
+			   .run = run,
 			   .q = {.op = POLICY_EXECUTE, .agent = a->name}};
+	autobuf struct buf arguments;
+	buf_init(&arguments, 8192);
+	arguments_of(s, &arguments);
+	k.arguments = arguments.data;
 	identify(&k.q, s, pairs);
 	for (size_t i = 0; i < ARRAY_LEN(asked); i++) {
 		k.q.type = asked[i].type;
@@ -219,10 +255,11 @@ int policies_render_stats(struct runtime *rt, struct buf *out)
 	buf_printf(out, "version %s\nfiles %zu\nrules %zu\n", p->active ? policy_set_version(p->active) : "none",
 		   rt->documents[DOCUMENT_POLICY].n,
 		   p->active ? policy_set_rules(p->active) : 0);
-	return buf_printf(out, "loads %llu\nloads_refused %llu\nloaded_ms %llu\ndecisions %llu\ndenied %llu\naudited %llu\n",
+	return buf_printf(out, "loads %llu\nloads_refused %llu\nloaded_ms %llu\ndecisions %llu\ndenied %llu\nescalated %llu\naudited %llu\n",
 			  (unsigned long long)p->loads, (unsigned long long)p->refused,
 			  (unsigned long long)p->loaded_ms, (unsigned long long)p->asked,
-			  (unsigned long long)p->denied, (unsigned long long)p->audited);
+			  (unsigned long long)p->denied, (unsigned long long)p->escalated,
+			  (unsigned long long)p->audited);
 }
 
 static void answer_text(const struct policy_decision *d, const char *version, struct buf *out)

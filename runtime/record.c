@@ -59,12 +59,21 @@ FIELD(parent, FIELD_U32, parent);
 FIELD(content, FIELD_U64, content);
 FIELD(size, FIELD_U64, size);
 FIELD(digest, FIELD_STR, digest);
+FIELD(expires_ms, FIELD_U64, expires_ms);
+static const struct field approval = {"approval", FIELD_U32, offsetof(struct facts, serial)},
+			  for_agent = {"agent_serial", FIELD_U32, offsetof(struct facts, agent)},
+			  for_uid = {"for_uid", FIELD_U32, offsetof(struct facts, uid)},
+			  for_view = {"for_view", FIELD_U32, offsetof(struct facts, view)},
+			  arguments = {"arguments", FIELD_STR, offsetof(struct facts, message)},
+			  reason = {"reason", FIELD_STR, offsetof(struct facts, why)},
+			  to = {"to", FIELD_STR, offsetof(struct facts, value)},
+			  decision = {"state", FIELD_STR, offsetof(struct facts, value)};
 static const struct field exit_code = {"exit", FIELD_I64, offsetof(struct facts, exit_code)};
 
 /* `text` stands last and stays out of the event feed. */
 static const struct type {
 	const char *event;
-	const struct field *fields[12];
+	const struct field *fields[20];
 	bool fast; /* survives kill -9, not a power cut */
 	bool ends; /* stops or removes: goes on when the disk is full */
 } types[REC_TYPE_COUNT] = {
@@ -111,6 +120,13 @@ static const struct type {
 			 {&serial, &run, &resource, &effect, &rule, &address, &message, &missed},
 			 true,
 			 false},
+	[REC_APPROVAL_ASKED] = {"approval.asked",
+				{&approval, &for_agent, &run, &for_uid, &for_view, &action, &resource_type, &operation,
+				 &resource, &arguments, &rule, &file, &line, &policy_version, &reason, &to, &expires_ms},
+				false,
+				false},
+	[REC_APPROVAL_DECIDED] = {"approval.decided", {&approval, &for_agent, &run, &decision, &why}, false, true},
+	[REC_APPROVAL_USED] = {"approval.used", {&approval, &for_agent, &run, &decision}, true, false},
 };
 
 /* ---- apply ---- */
@@ -176,6 +192,12 @@ static void apply(struct runtime *rt, struct facts *f, uid_t actor)
 		emit(rt, f, NULL, actor);
 		return;
 	}
+	if (f->type >= REC_APPROVAL_ASKED && f->type <= REC_APPROVAL_USED) {
+		f->actor = actor;
+		approvals_apply(rt, f);
+		emit(rt, f, f->agent ? agent_by_serial(rt, f->agent) : NULL, actor);
+		return;
+	}
 	struct agent *a = f->serial ? agent_by_serial(rt, f->serial) : NULL;
 	if (f->type == REC_PUT) {
 		agent_apply_put(rt, f);
@@ -204,6 +226,9 @@ static void apply(struct runtime *rt, struct facts *f, uid_t actor)
 	case REC_FILE_DELETE:
 	case REC_FILE_RENAME:
 	case REC_FILE_CHOWN:
+	case REC_APPROVAL_ASKED:
+	case REC_APPROVAL_DECIDED:
+	case REC_APPROVAL_USED:
 	case REC_TYPE_COUNT:
 		break;
 	case REC_DELETE:
@@ -251,19 +276,32 @@ const char *record_type_name(uint16_t type)
 	return type == REC_STORE ? "store.saved" : type < REC_TYPE_COUNT && types[type].event ? types[type].event : "unknown";
 }
 
+/* The number in a body that begins with this, or 0. */
+static uint32_t number_behind(const struct journal_record *rec, const char *begin)
+{
+	char number[12] = "";
+	size_t n = 0, skip = strlen(begin);
+	if (rec->body_len <= skip || memcmp(rec->body, begin, skip) != 0)
+		return 0;
+	for (const char *p = rec->body + skip; n < sizeof number - 1 && *p >= '0' && *p <= '9'; p++)
+		number[n++] = *p;
+	return (uint32_t)parse_leading_u64(number);
+}
+
 /* An agent's records begin with its serial; those of documents with theirs, which are no agents. Who acts from a view
  * is the agent of that. */
 uint32_t record_agent(const struct journal_record *rec)
 {
-	static const char begin[] = "{\"v\":1,\"serial\":";
-	char number[12] = "";
-	size_t n = 0;
-	if (rec->type < REC_TYPE_COUNT && types[rec->type].fields[0] == &serial &&
-	    documents_of_record(rec->type) == DOCUMENT_KINDS && rec->body_len > sizeof begin &&
-	    memcmp(rec->body, begin, sizeof begin - 1) == 0)
-		for (const char *p = rec->body + sizeof begin - 1; n < sizeof number - 1 && *p >= '0' && *p <= '9'; p++)
-			number[n++] = *p;
-	uint32_t about = (uint32_t)parse_leading_u64(number);
+	uint32_t about = 0;
+	char begin[64];
+	if (rec->type >= REC_APPROVAL_ASKED && rec->type <= REC_APPROVAL_USED) {
+		snprintf(begin, sizeof begin, "{\"v\":1,\"approval\":%u,\"agent_serial\":",
+			 number_behind(rec, "{\"v\":1,\"approval\":"));
+		about = number_behind(rec, begin);
+	} else if (rec->type < REC_TYPE_COUNT && types[rec->type].fields[0] == &serial &&
+		   documents_of_record(rec->type) == DOCUMENT_KINDS && !files_is_record(rec->type)) {
+		about = number_behind(rec, "{\"v\":1,\"serial\":");
+	}
 	return about ? about : rec->view;
 }
 

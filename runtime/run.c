@@ -89,6 +89,7 @@ void run_detach(struct run *r)
 	struct agent *a = r->agent;
 	struct agent_live *l = a->live;
 	size_t i = place_of(l, r->number);
+	run_unpark(r);
 	if (r->state == RUN_QUEUED)
 		run_dequeue(r);
 	if (r->active) {

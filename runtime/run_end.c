@@ -86,6 +86,7 @@ void run_finish(struct run *r, const struct sandbox_result *res)
 		return;
 	run_ref(r);
 	say_why(r, res, &msg);
+	run_unpark(r);
 	if (r->state == RUN_QUEUED)
 		run_dequeue(r);
 	if (r->active)
@@ -144,6 +145,7 @@ void run_apply_done(struct agent *a, const struct facts *f)
 	if (!r || r->state == RUN_DONE)
 		return;
 	struct err e = {0};
+	approvals_withdraw(a->rt, a->serial, r->number);
 	r->state = RUN_DONE;
 	r->saved = false;
 	r->done_ms = f->time_ms ? f->time_ms : clock_wall_ms();
@@ -178,7 +180,9 @@ int run_render_status(struct runtime *rt, const struct run *r, struct buf *out)
 	char why[160] = "";
 	(void)rt;
 	buf_printf(out, "run %u\nstate %s\n", r->number, r->frozen ? "suspended" : names[r->state]);
-	if (r->state == RUN_QUEUED && r->agent)
+	if (r->parked)
+		snprintf(why, sizeof why, "approval %u", approval_of_run(r->rt, r->serial, r->number));
+	else if (r->state == RUN_QUEUED && r->agent)
 		queue_wait_reason(r->agent, why, sizeof why);
 	if (why[0])
 		buf_printf(out, "waits_for %s\n", why);

@@ -75,6 +75,20 @@ void run_dequeue(struct run *r)
 	}
 }
 
+void run_park(struct run *r)
+{
+	run_dequeue(r);
+	r->parked = true;
+	r->agent->live->parked++;
+}
+
+void run_unpark(struct run *r)
+{
+	if (r->parked)
+		r->agent->live->parked--;
+	r->parked = false;
+}
+
 /* ---- room ---- */
 
 static bool tasks_full(const struct runtime *rt)
@@ -96,7 +110,9 @@ void queue_wait_reason(struct agent *a, char *out, size_t cap)
 	char why[120];
 	unsigned long long since =
 		a->live && a->live->queued ? (clock_wall_ms() - a->live->waiting_since_ms) / 1000 : 0;
-	if (!first)
+	if (!first && a->live && a->live->parked)
+		snprintf(out, cap, "an approval");
+	else if (!first)
 		snprintf(out, cap, "its start");
 	else if (a->state == AGENT_SUSPENDED)
 		snprintf(out, cap, "resume: the agent is suspended (%llus)", since);
@@ -164,10 +180,16 @@ static void begin(struct runtime *rt, struct agent_live *l)
 	struct agent *a = l->agent;
 	struct err e = {0};
 	sched_charge(&rt->sched, &l->turn);
+	int may = run_may_start(r, &e);
+	if (may < 0 && e.code == ERR_APPROVAL_PENDING) {
+		run_park(r);
+		agent_settle(a);
+		return;
+	}
 	run_dequeue(r);
 	run_hold(r);
 	run_ref(r);
-	if (run_launch(r, &e) < 0)
+	if (may < 0 || run_launch(r, &e) < 0)
 		run_finish(r, &(struct sandbox_result){.end = END_START_FAILED, .err = e});
 	else
 		agent_settle(a);

@@ -112,6 +112,7 @@ int runtime_open(struct runtime **ret, const struct runtime_opts *o, struct err 
 	events_cut(rt, journal_last_seq(rt->journal));
 	policies_compile(rt);
 	rt->replaying = false;
+	approvals_start(rt);
 	store_replayed(rt);
 	if (!o->resumed) {
 		trash_empty(rt);
@@ -163,6 +164,7 @@ void runtime_close(struct runtime *rt)
 	policies_close(rt);
 	documents_close(rt);
 	files_close(rt);
+	approvals_close(rt);
 	triggers_close(rt);
 	errors_close(rt);
 	if (rt->audit) {

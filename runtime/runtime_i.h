@@ -8,6 +8,7 @@
 #include "lib/kv.h"
 #include "lib/map.h"
 #include "lib/mem.h"
+#include "runtime/approvals_i.h"
 #include "runtime/audit.h"
 #include "runtime/documents_i.h"
 #include "runtime/files_i.h"
@@ -58,6 +59,9 @@ enum record_type {
 	REC_FILE_DELETE,
 	REC_FILE_RENAME,
 	REC_FILE_CHOWN,
+	REC_APPROVAL_ASKED,
+	REC_APPROVAL_DECIDED,
+	REC_APPROVAL_USED,
 	REC_TYPE_COUNT,
 };
 
@@ -76,6 +80,9 @@ struct facts {
 	const char *action, *resource_type, *operation, *resource, *effect, *rule, *policy_version, *address, *digest;
 	uint32_t line, missed, parent;
 	uint64_t content, size;
+	uint32_t agent, view;
+	uint64_t expires_ms;
+	uid_t actor; /* who acted; not in the body */
 	struct agent_spec *spec; /* parsed from text already, moved; or NULL */
 };
 
@@ -93,6 +100,7 @@ struct run {
 	bool adopting;	/* known from the journal; the spawner has not spoken yet */
 	bool asked_end; /* by us; end_code and end_why say what for */
 	bool frozen;
+	bool parked;	/* waits for an approval, in no queue */
 	bool saved; /* its end is in the store */
 	pid_t pid;
 	uint64_t queued_ms, started_ms, done_ms;
@@ -117,7 +125,7 @@ struct agent_live { /* only for agents that have run, wait or are timed */
 	struct run **runs; /* kept ones, by number */
 	size_t runs_n, runs_cap;
 	struct run *queue, **queue_end;
-	unsigned queued, running;
+	unsigned queued, running, parked;
 	struct run *process; /* of a persistent agent: queued or running */
 	struct sched_entity turn;
 	uint64_t waiting_since_ms;
@@ -197,6 +205,7 @@ struct runtime {
 	struct documents documents[DOCUMENT_KINDS];
 	struct files files;
 	struct policies policies;
+	struct approvals approvals;
 	/* writing */
 	enum journal_class transitions;
 	struct agent *dirty;
@@ -312,6 +321,8 @@ int run_queue(struct agent *a, const struct actor *who, const char *input, size_
 	      struct run **ret, struct err *e);
 void run_enqueue(struct run *r);
 void run_dequeue(struct run *r);
+void run_park(struct run *r);   /* it waits for an approval, out of the queue */
+void run_unpark(struct run *r); /* nothing when it does not */
 void run_hold(struct run *r); /* take its share although it may not fit: it runs already */
 void run_unhold(struct run *r);
 void run_finish(struct run *r, const struct sandbox_result *res);
@@ -360,6 +371,8 @@ int run_code(const struct agent *a, const struct agent_spec *s, char *path, size
 
 /* ---- launch.c, process.c, health.c, recover.c ---- */
 extern const struct sandbox_events sandbox_events;
+/* By policy, before it takes its share. APPROVAL_001: it has to wait. */
+int run_may_start(struct run *r, struct err *e);
 int run_launch(struct run *r, struct err *e);
 void run_arm(struct run *r); /* execution_timeout */
 /* End it: SIGTERM, and after termination_timeout its whole group is killed. */

@@ -93,9 +93,10 @@ works "it goes on" bash -c "echo now >$D/verify"
 
 # ---- other users ----
 if [ "$(id -u)" = 0 ] && command -v setpriv >/dev/null; then
-  refused "another user does not read the log" as_other cat "$D/log"
-  refused "nor what is about an agent" as_other cat "$D/by-agent/greet"
-  works "but the head" as_other cat "$D/head"
-  refused "and has it verified by nobody" as_other bash -c "echo now >$D/verify"
+  other=(setpriv --reuid 65534 --regid 65534 --clear-groups)
+  refused "another user does not read the log" "${other[@]}" cat "$D/log"
+  refused "nor what is about an agent" "${other[@]}" cat "$D/by-agent/greet"
+  works "but the head" "${other[@]}" cat "$D/head"
+  refused "and has it verified by nobody" "${other[@]}" bash -c "echo now >$D/verify"
 fi
 finish
