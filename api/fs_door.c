@@ -270,6 +270,7 @@ static void begin_get(struct api_request *r)
 	case FS_VALUE:
 	case FS_LINES:
 	case FS_STORE:
+	case FS_SECRET:
 	case FS_CALL:
 	case FS_SINK: read_text(r); break;
 	}
@@ -362,7 +363,7 @@ static void write_body(struct api_request *r, bool ask)
 {
 	struct err e;
 	enum fs_kind kind = handle_kind(r->h);
-	if (r->body.len == 0 && kind != FS_CALL && kind != FS_STORE && kind != FS_SINK && kind != FS_FILE) {
+	if (r->body.len == 0 && kind != FS_CALL && kind != FS_STORE && kind != FS_SINK && kind != FS_FILE && kind != FS_SECRET) {
 		int result = err_set(&e, ERR_API_REQUEST, "the body is empty: nothing to write");
 		request_fail(r, result, &e, "write");
 		return;

@@ -7,6 +7,7 @@
 #include "fs/caller.h"
 #include "fs/tree_i.h"
 #include "runtime/approvals.h"
+#include "runtime/secrets.h"
 #include "lib/mem.h"
 #include "runtime/files.h"
 
@@ -101,6 +102,8 @@ static void attr_owner(const struct fs_ctx *c, struct fs_attr *a)
 							     : agent_ctime_ms(c->agent);
 	if (c->who.view)
 		agent_view_ids(c->agent, &a->uid, &a->gid);
+	if (c->secret)
+		a->mtime_ms = a->ctime_ms = c->secret->mtime_ms;
 	if (c->approval)
 		a->mtime_ms = a->ctime_ms = c->approval->decided_ms ? c->approval->decided_ms : c->approval->asked_ms;
 	if (c->run)
@@ -118,7 +121,7 @@ static enum fs_hold hold_of(const struct tree *t, const struct row *r)
 		return FS_HOLD_VERSION;
 	switch (row_kind(r)) {
 	case FS_DIR:
-		if (r->files) /* nobody tells a kernel of its names */
+		if (r->files || r->secrets) /* nobody tells a kernel of its names */
 			return FS_HOLD_SHORT;
 		/* runs come and go by themselves */
 		if (r->part == PART_RUN || r->part == PART_APPROVAL || t->rows[r->parent].part == PART_RUN)
@@ -132,6 +135,7 @@ static enum fs_hold hold_of(const struct tree *t, const struct row *r)
 	case FS_LOG:
 	case FS_FILE:
 	case FS_CALL: return FS_HOLD_SHORT;
+	case FS_SECRET:
 	case FS_STORE:
 	case FS_SINK: break;
 	}
@@ -162,6 +166,8 @@ static int attr(struct tree *t, const struct place *p, const struct actor *who, 
 	}
 	if (c.file)
 		attr_file(c.file, a);
+	if (a->kind == FS_SECRET)
+		a->size = c.secret->size;
 	if (a->kind == FS_STORE)
 		r = attr_spec(t, p, &c, a, e);
 	else if (a->kind == FS_CALL)
@@ -198,6 +204,8 @@ struct actor actor_with_groups(const struct actor *who, gid_t gid)
 static const char *object_of(struct tree *t, const struct place *p)
 {
 	struct stored st;
+	if (p->row->secrets)
+		return p->sub && place_secret(t, p) ? place_secret(t, p)->path : NULL;
 	if (p->row->files)
 		return p->serial ? file_by_serial(t->rt, p->serial)->name : NULL;
 	if (place_store(p) && place_store(p) != &fs_store_agents)
@@ -214,7 +222,11 @@ int access_check(struct tree *t, const struct actor *who, const struct fs_attr *
 		member = actor_with_groups(who, a->gid);
 	struct place p;
 	bool known = node && place_of(t, a->id, &p, NULL) == 0;
-	const char *action = node && node->action && !(known && p.row->in_view) ? node->action : "tree.walk";
+	/* To know itself an agent needs no rule; for a secret it does. */
+	bool free_to = known && p.row->in_view && !p.row->secrets;
+	if (known && p.row->in_view && p.row->secrets)
+		member = place_actor(&p, &member);
+	const char *action = node && node->action && !free_to ? node->action : "tree.walk";
 	return runtime_authorize(t->rt, &member, action, known ? object_of(t, &p) : NULL, a->uid, a->gid, a->mode & 07777, want,
 				 e);
 }

@@ -78,7 +78,7 @@ static int truncate_it(struct fuse_front *f, const struct actor *who, fuse_ino_t
 	if (entry)
 		return handle_truncate(entry->h, size, e);
 	int r = tree_getattr(f->t, who, ino, &a, e);
-	if (r < 0 || (a.kind != FS_STORE && a.kind != FS_FILE) || a.size == size)
+	if (r < 0 || (a.kind != FS_STORE && a.kind != FS_FILE && a.kind != FS_SECRET) || a.size == size)
 		return r;
 	return err_set(e, ERR_FS_NOT_SUPPORTED,
 		       "a document is cut by who has it open, and with its new "

@@ -20,7 +20,7 @@ static const struct handle_ops *const ops_of[] = {
 	[FS_LOG] = &handle_log_ops,    [FS_VALUE] = &handle_text_ops,
 	[FS_LINES] = &handle_text_ops, [FS_STORE] = &handle_store_ops,
 	[FS_CALL] = &handle_call_ops,  [FS_STREAM] = &handle_stream_ops,
-	[FS_SINK] = &handle_sink_ops,  [FS_FILE] = &handle_file_ops,
+	[FS_SINK] = &handle_sink_ops,  [FS_FILE] = &handle_file_ops, [FS_SECRET] = &handle_secret_ops,
 };
 
 /* ---- life ---- */

@@ -7,6 +7,7 @@
 #pragma once
 
 #include "fs/tree_i.h"
+#include "runtime/secret.h"
 
 struct handle_state { /* plain bytes: kept */
 	fs_id id;
@@ -50,6 +51,7 @@ struct handle {
 	struct buf snap; /* what reads are served from */
 	bool have_snap;
 	int fd; /* LOG, FILE */
+	struct secret_text value; /* SECRET */
 	void (*wake)(void *arg);
 	void *wake_arg;
 	struct doc *doc; /* STORE */
@@ -80,7 +82,8 @@ struct handle_ops {
 	unsigned (*poll)(struct handle *h, const struct actor *who, bool again);
 };
 extern const struct handle_ops handle_text_ops, handle_log_ops, handle_store_ops, handle_call_ops,
-	handle_stream_ops, handle_sink_ops, handle_file_ops;
+	handle_stream_ops, handle_sink_ops, handle_file_ops, handle_secret_ops;
+int secret_truncate(struct handle *h, uint64_t size, struct err *e);
 int file_truncate(struct handle *h, uint64_t size, struct err *e);
 
 /* Without checks and without opening: for tree_open and for taking over. NULL: no memory. */

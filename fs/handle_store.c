@@ -213,6 +213,8 @@ int handle_truncate(struct handle *h, uint64_t size, struct err *e)
 {
 	if (handle_kind(h) == FS_FILE)
 		return file_truncate(h, size, e);
+	if (handle_kind(h) == FS_SECRET)
+		return secret_truncate(h, size, e);
 	if (handle_kind(h) != FS_STORE)
 		return 0; /* `>` on a command or value file: there is nothing to cut */
 	struct buf *b = text_of(h);

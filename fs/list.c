@@ -9,6 +9,7 @@
 
 #include "fs/tree_i.h"
 #include "runtime/approvals.h"
+#include "runtime/secrets.h"
 #include "runtime/files.h"
 
 #define DOCS_FROM (1ull << 40) /* positions of documents, behind every agent's serial */
@@ -104,6 +105,17 @@ static bool list_approvals(struct listing *l, const struct place *dir, const str
 	return true;
 }
 
+static bool list_secrets(struct listing *l, const struct place *dir, const struct row *row, unsigned i, uint64_t after)
+{
+	struct place p = {.row = row, .serial = dir->serial, .sub = (uint32_t)after};
+	for (const struct secret *s; (s = secrets_list_next(l->t, dir, row, p.sub));) {
+		p.sub = SECRET_NUMBER(s);
+		if (!list_one(l, &p, s->name, i, p.sub))
+			return false;
+	}
+	return true;
+}
+
 static bool list_exchanges(struct listing *l, const struct place *dir, const struct row *row,
 			   unsigned i, uint64_t after)
 {
@@ -134,6 +146,9 @@ static bool list_row(struct listing *l, const struct place *dir, const struct ro
 	case PART_FOLDER:
 	case PART_FILE: return list_files(l, dir, row, i, after);
 	case PART_RUN: return list_runs(l, dir, row, i, after);
+	case PART_SECRETS:
+	case PART_SECRET: return list_secrets(l, dir, row, i, after);
+	case PART_SECRET_INFO: return true; /* there for who knows it */
 	case PART_APPROVAL: return list_approvals(l, dir, row, i, after);
 	case PART_CALL: return list_exchanges(l, dir, row, i, after);
 	case PART_KEY:

@@ -73,6 +73,8 @@ static int create_new(struct tree *t, const struct actor *who, const struct plac
 		return r;
 	if (place_docs(t, dir))
 		return create_doc(t, who, place_docs(t, dir), name, mode, ret, e);
+	if (!dir->row->in_view && secrets_row(t, dir, PART_SECRET))
+		return secrets_create(t, who, dir, name, ret, e);
 	if (files_row(t, dir, PART_FILE))
 		return files_create(t, who, dir, name, mode, ret, e);
 	if (child && child->part == PART_CALL)
@@ -99,7 +101,7 @@ int tree_create(struct tree *t, const struct actor *who, fs_id dir, const char *
 		r = place_attr(t, &p, who, ret, e);
 	if (r < 0)
 		return r;
-	if (p.row->part == PART_SPEC || p.row->part == PART_FILE) /* who makes a file may write it, whatever mode it asked for */
+	if (p.row->part == PART_SPEC || p.row->part == PART_FILE || p.row->part == PART_SECRET) /* who makes a file may write it, whatever mode it asked for */
 		maker.uid = 0;
 	r = tree_open(t, &maker, ret->id, flags & ~O_TRUNC, ret_h, e);
 	if (r == 0)
@@ -158,6 +160,10 @@ void tree_unlink(struct tree *t, struct fs_req *req, fs_id dir, const char *name
 	if (settled(t, req))
 		return;
 	int r = target(t, req, dir, name, &d, &p, &e);
+	if (r == 0 && p.row->part == PART_SECRET && !p.row->in_view) {
+		secrets_remove(t, req, p.sub);
+		return;
+	}
 	if (r == 0 && p.row->part == PART_FILE) {
 		files_remove(t, req, p.serial);
 		return;
@@ -185,6 +191,10 @@ void tree_rmdir(struct tree *t, struct fs_req *req, fs_id dir, const char *name)
 	int r = target(t, req, dir, name, &d, &p, &e);
 	if (r == 0 && row_kind(p.row) != FS_DIR)
 		r = err_sys(&e, ERR_FS_INVALID, ENOTDIR, "'%s'", name);
+	if (r == 0 && p.row->part == PART_SECRETS && !p.row->in_view) {
+		secrets_remove(t, req, p.sub);
+		return;
+	}
 	if (r == 0 && p.row->part == PART_FOLDER) {
 		files_remove(t, req, p.serial);
 		return;
@@ -203,6 +213,10 @@ void tree_mkdir(struct tree *t, struct fs_req *req, fs_id dir, const char *name,
 	struct err e;
 	struct place d;
 	int r = place_of(t, dir, &d, &e);
+	if (r == 0 && !d.row->in_view && secrets_row(t, &d, PART_SECRETS)) {
+		secrets_mkdir(t, req, &d, name);
+		return;
+	}
 	if (r == 0 && files_row(t, &d, PART_FOLDER)) {
 		files_mkdir(t, req, &d, name, mode);
 		return;
@@ -335,6 +349,8 @@ void tree_rename(struct tree *t, struct fs_req *req, fs_id dir, const char *name
 		return;
 	}
 	int r = target(t, req, dir, name, &d, &p, &e);
+	if (r == 0 && p.row->secrets) /* its name is sealed in; mv then copies */
+		r = err_sys(&e, ERR_FS_NOT_SUPPORTED, EXDEV, "a secret is copied under its new name");
 	if (r == 0 && (p.row->part == PART_FILE || p.row->part == PART_FOLDER)) {
 		struct place to;
 		r = place_of(t, new_dir, &to, &e);

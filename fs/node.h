@@ -25,6 +25,7 @@ enum fs_kind {
 	FS_STORE,    /* a document: gathered, checked, committed whole (a spec) */
 	FS_CALL,     /* write a question, read its answer */
 	FS_STREAM,   /* reads wait for what comes next (wait/...) */
+	FS_SECRET,   /* a secret: sealed when it was written whole, opened for each reader */
 	FS_FILE,     /* a user's file of any size: written aside, committed whole */
 	FS_SINK,     /* bytes go to a pipe as they come (stdin) */
 };
@@ -39,6 +40,7 @@ struct fs_ctx { /* who asks about what; valid during the call */
 	struct agent *agent; /* bound by {agent}, else NULL */
 	struct run *run;     /* bound by {run}, else NULL */
 	const struct file *file; /* bound by {folder} or {file}, else NULL */
+	const struct secret *secret;	 /* bound by {secret} and {secrets}, else NULL */
 	const struct approval *approval; /* bound by {approval}, else NULL */
 	const char *name;    /* the last component's name: "memory_mb", a call's NAME ... */
 	struct tree *tree;

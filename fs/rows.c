@@ -12,7 +12,8 @@ static const struct {
 } parts[] = {
 	{"{agent}", PART_AGENT}, {"{run}", PART_RUN}, {"{call}", PART_CALL},
 	{"{spec}", PART_SPEC},   {"{key}", PART_KEY},   {"{folder}", PART_FOLDER}, {"{file}", PART_FILE},
-	{"{approval}", PART_APPROVAL},
+	{"{approval}", PART_APPROVAL}, {"{secrets}", PART_SECRETS}, {"{secret}", PART_SECRET},
+	{"{secret}.json", PART_SECRET_INFO},
 };
 
 static enum part part_of(const char *name)
@@ -125,7 +126,9 @@ static void mark_folders(struct tree *t)
 		struct row *dir = &t->rows[r->parent];
 		r->files |= r->part == PART_FOLDER || r->part == PART_FILE;
 		dir->files |= r->files;
-		if (r->part != PART_FOLDER)
+		r->secrets |= r->part == PART_SECRETS || r->part == PART_SECRET || r->part == PART_SECRET_INFO;
+		dir->secrets |= r->secrets;
+		if (r->part != PART_FOLDER && r->part != PART_SECRETS)
 			continue;
 		memcpy(r->child, dir->child, sizeof r->child);
 		r->children = dir->children;

@@ -138,9 +138,10 @@ const struct fs_node fs_nodes_root[] = {
 };
 /* clang-format on */
 
-extern const struct fs_node fs_nodes_agents[], fs_nodes_policies[], fs_nodes_audit[], fs_nodes_approvals[], fs_nodes_rag[];
+extern const struct fs_node fs_nodes_agents[], fs_nodes_policies[], fs_nodes_audit[], fs_nodes_approvals[], fs_nodes_rag[],
+	fs_nodes_secrets[];
 const struct fs_node *const fs_tables[] = {fs_nodes_root,  fs_nodes_agents,    fs_nodes_policies,
-					   fs_nodes_audit, fs_nodes_approvals, fs_nodes_rag,      NULL};
+					   fs_nodes_audit, fs_nodes_approvals, fs_nodes_rag,      fs_nodes_secrets, NULL};
 
 /* ---- what is rendered from the rows themselves ---- */
 
@@ -180,7 +181,7 @@ static const char *const kind_names[] = {
 	[FS_DIR] = "directory", [FS_RENDERED] = "rendered", [FS_LOG] = "log",
 	[FS_VALUE] = "value",   [FS_LINES] = "commands",    [FS_STORE] = "document",
 	[FS_CALL] = "call",     [FS_STREAM] = "stream",     [FS_SINK] = "pipe",
-	[FS_FILE] = "file",
+	[FS_FILE] = "file",     [FS_SECRET] = "secret",
 };
 
 int tree_render_doc(struct buf *out)

@@ -12,6 +12,7 @@
 #include "lib/mem.h"
 #include "lib/parse.h"
 #include "runtime/approvals.h"
+#include "runtime/secrets.h"
 #include "runtime/files.h"
 
 static void on_event(struct event_sub *sub, uint64_t seq, const struct agent *about,
@@ -234,6 +235,8 @@ int place_bind(struct tree *t, const struct place *p, const struct actor *who, s
 		ret->name = ret->file->name;
 		return 0;
 	}
+	if (p->row->secrets && p->row->part != PART_LITERAL && !(ret->secret = place_secret(t, p)))
+		return err_sys(e, ERR_FS_NOT_FOUND, ESTALE, "the secret is gone");
 	if (p->row->below_approval && !(ret->approval = place_approval(t, p)))
 		return err_sys(e, ERR_FS_NOT_FOUND, ESTALE, "approval %u is not here", p->serial);
 	if (p->serial && !p->row->below_approval && !place_is_agents(p) && (!store || !store->by_serial(t->rt, p->serial, &st)))
@@ -293,6 +296,15 @@ void place_path(struct tree *t, const struct place *p, struct buf *out)
 		place_path_of_file(t, p, out);
 		return;
 	}
+	const struct secret *secret = p->row->secrets && p->sub ? secret_by_number(t->rt, p->sub) : NULL;
+	if (secret) {
+		const struct row *top = p->row;
+		while (top->part != PART_LITERAL)
+			top = &t->rows[top->parent];
+		place_path(t, &(struct place){.row = top, .serial = p->serial}, out);
+		buf_printf(out, "/%s%s", secret->path, p->row->part == PART_SECRET_INFO ? ".json" : "");
+		return;
+	}
 	const struct row *parent = &t->rows[p->row->parent];
 	if (parent->id != 1) {
 		place_path(t, &(struct place){parent, p->serial, p->sub, 0}, out);
@@ -311,6 +323,9 @@ void place_path(struct tree *t, const struct place *p, struct buf *out)
 	case PART_FOLDER:
 	case PART_FILE: break; /* above */
 	case PART_APPROVAL: buf_printf(out, "%u", p->serial); break;
+	case PART_SECRETS:
+	case PART_SECRET:
+	case PART_SECRET_INFO: break; /* above */
 	case PART_CALL: buf_adds(out, s ? s->st.name : "?"); break;
 	case PART_KEY:
 	case PART_LITERAL: buf_adds(out, place_name(p)); break;
@@ -388,6 +403,9 @@ static int try_child(struct tree *t, const struct actor *who, const struct place
 			return -ENOENT;
 		ret->serial = f->serial;
 		return 0;
+	case PART_SECRETS:
+	case PART_SECRET:
+	case PART_SECRET_INFO: return secrets_child(t, dir, name, ret);
 	case PART_APPROVAL:
 		if (parse_u64(name, 1, UINT32_MAX, &n, NULL) < 0 || name[0] == '0')
 			return -ENOENT;

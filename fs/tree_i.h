@@ -27,7 +27,8 @@
 #define RENDER_REUSE_NS      50000000u /* lookups of one process that follow each other see one text */
 #define STREAM_MAX           (1u << 20)
 
-enum part { PART_LITERAL, PART_AGENT, PART_RUN, PART_CALL, PART_SPEC, PART_KEY, PART_FOLDER, PART_FILE, PART_APPROVAL };
+enum part { PART_LITERAL, PART_AGENT, PART_RUN, PART_CALL, PART_SPEC, PART_KEY, PART_FOLDER, PART_FILE, PART_APPROVAL,
+	    PART_SECRETS, PART_SECRET, PART_SECRET_INFO };
 
 struct row { /* a row of a table, or a directory that follows from the rows below it */
 	const struct fs_node *node; /* NULL: an implied directory */
@@ -39,6 +40,7 @@ struct row { /* a row of a table, or a directory that follows from the rows belo
 	uint8_t children;
 	bool below_agent; /* stands for an agent, or for what belongs to one */
 	bool files;	  /* a folder or file of users', or the root of such: its serial is that of runtime/files.h */
+	bool secrets; /* secrets/, or in it: sub is the number of a secret (runtime/secrets.h) */
 	bool below_approval; /* stands for an approval, or for what belongs to one */
 	bool in_view;	  /* is the view of an agent, or in it: the id says who asks, whoever that claims to be */
 	/* The id of the file names one text of it, so that a reader keeps the text that it looked up
@@ -198,6 +200,17 @@ const char *place_name(const struct place *p);
 void place_path(struct tree *t, const struct place *p, struct buf *out);
 /* What the documents of p's row become; NULL: it has none. */
 const struct fs_store *place_store(const struct place *p);
+/* ---- secrets (names_secrets.c) ---- */
+/* The secret or folder at p; NULL: it is gone, or not for the agent whose view that is. */
+const struct secret *place_secret(struct tree *t, const struct place *p);
+const struct row *secrets_row(const struct tree *t, const struct place *p, enum part part); /* a child of p's; NULL */
+int secrets_child(struct tree *t, const struct place *dir, const char *name, struct place *ret);
+const struct secret *secrets_list_next(struct tree *t, const struct place *dir, const struct row *row, uint32_t after);
+int secrets_create(struct tree *t, const struct actor *who, const struct place *dir, const char *name, struct place *ret,
+		   struct err *e);
+void secrets_mkdir(struct tree *t, struct fs_req *req, const struct place *dir, const char *name);
+void secrets_remove(struct tree *t, struct fs_req *req, uint32_t number);
+
 /* The approval that p is below; NULL: it is not there, or not in that directory any more. */
 const struct approval *place_approval(struct tree *t, const struct place *p);
 /* Is p below agents/NAME, or the spec? Then its serial is an agent's. */

@@ -86,7 +86,8 @@ static int check_removable(struct tree *t, const struct fs_attr *a, const char *
 	struct place p;
 	int r = place_of(t, a->id, &p, e);
 	if (r < 0 || p.row->part == PART_SPEC || p.row->part == PART_CALL ||
-	    p.row->part == PART_FILE || p.row->part == PART_FOLDER || p.row->id == t->agent_row)
+	    p.row->part == PART_FILE || p.row->part == PART_FOLDER || p.row->part == PART_SECRET ||
+	    p.row->part == PART_SECRETS || p.row->id == t->agent_row)
 		return r;
 	return err_set(e, ERR_FS_NOT_SUPPORTED, "'%s' is part of the tree", name);
 }
@@ -131,7 +132,7 @@ static bool list_json(void *arg, const char *name, const struct fs_attr *a, uint
 	}
 	/* A listing renders nothing; whoever reads this one wants sizes. */
 	struct fs_attr full = *a;
-	if (a->kind != FS_DIR && a->kind != FS_STORE && a->kind != FS_FILE &&
+	if (a->kind != FS_DIR && a->kind != FS_STORE && a->kind != FS_FILE && a->kind != FS_SECRET &&
 	    tree_getattr(l->t, l->who, a->id, &full, NULL) < 0)
 		return true; /* went away meanwhile */
 	a = &full;

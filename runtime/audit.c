@@ -33,6 +33,7 @@ struct audit {
 	struct loop *loop;
 	uint64_t every_records, every_ms;
 	const char *(*type_name)(uint16_t type);
+	bool (*redact)(const struct journal_record *rec, struct buf *out);
 	uint32_t (*agent_of)(const struct journal_record *rec);
 	struct note_public pub;
 	pthread_t thread;
@@ -40,6 +41,7 @@ struct audit {
 	struct trail trail;
 	struct journal_follow *follow;
 	bool heads_loaded;
+	struct buf body; /* scratch */
 	uint64_t unsigned_since_ns; /* of the oldest record that is not signed, 0: none */
 	/* shared, under mu */
 	pthread_mutex_t mu;
@@ -98,7 +100,13 @@ static int follow(struct audit *a, struct err *e)
 	uint64_t upto = journal_written_seq(a->journal), before = a->trail.tree.size;
 	int r = begin(a, e);
 	while (r == 0 && trail_last_seq(&a->trail) < upto && (r = journal_follow_next(a->follow, upto, &rec, e)) == 1) {
-		r = trail_add(&a->trail, &rec, a->type_name(rec.type), a->agent_of(&rec));
+		uint32_t about = a->agent_of(&rec);
+		if (a->redact(&rec, &a->body)) {
+			rec.body = a->body.data;
+			rec.body_len = a->body.len;
+		}
+		r = a->body.fail ? -ENOMEM : trail_add(&a->trail, &rec, a->type_name(rec.type), about);
+		a->body.fail = 0;
 		if (r < 0) { /* this record was taken: begin again behind the last one that was added */
 			journal_follow_close(take_ptr(a->follow));
 			err_set(e, ERR_SYS_MEMORY, "no memory for the audit trail");
@@ -217,6 +225,7 @@ static void dispose(struct audit *a)
 {
 	journal_follow_close(a->follow);
 	trail_close(&a->trail);
+	buf_done(&a->body);
 	pthread_mutex_destroy(&a->mu);
 	pthread_cond_destroy(&a->wake);
 	free(a->dir);
@@ -240,6 +249,8 @@ static struct audit *make(const struct audit_opts *o)
 	a->every_ms = o->every_ms;
 	a->type_name = o->type_name;
 	a->agent_of = o->agent_of;
+	a->redact = o->redact;
+	buf_init(&a->body, JOURNAL_BODY_MAX + 4096u);
 	pthread_mutex_init(&a->mu, NULL);
 	pthread_condattr_init(&attr);
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);

@@ -20,6 +20,8 @@ struct audit_opts { /* texts are copied */
 	struct loop *loop;
 	uint64_t every_records, every_ms; /* at most so much is not signed */
 	const char *(*type_name)(uint16_t type);
+	/* What the trail has of a body that holds more than others may have; false: all of it. Any thread. */
+	bool (*redact)(const struct journal_record *rec, struct buf *out);
 	uint32_t (*agent_of)(const struct journal_record *rec); /* any thread: serial of whom it is about, 0: nobody */
 };
 

@@ -18,6 +18,8 @@ void policies_compile(struct runtime *rt);
 void policies_close(struct runtime *rt);
 
 /* ---- policy_ask.c ---- */
+/* Would a rule let the agent do that, perhaps after an approval? Nothing is recorded. */
+bool policies_would(struct runtime *rt, const struct agent *a, enum policy_type type, enum policy_op op, const char *resource);
 /* May who do action ("agent.create") to the object of that name (may be NULL)? writes: it is more than reading.
  * 0, or -EACCES POLICY_001, and the refusal is in the journal. */
 int policies_ask(struct runtime *rt, const struct actor *who, const char *action, const char *object, bool writes,

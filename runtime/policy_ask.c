@@ -27,6 +27,7 @@ static const struct act {
 	{"profile.change", POLICY_CUSTOM, POLICY_WRITE, POLICY_READ, "sandbox/profiles/", "sandbox/profiles"},
 	{"daemon.control", POLICY_CUSTOM, POLICY_EXECUTE, POLICY_EXECUTE, "", "daemon"},
 	{"config.read", POLICY_CUSTOM, POLICY_READ, POLICY_READ, "", "config"},
+	{"secret.change", POLICY_SECRET, POLICY_WRITE, POLICY_READ, "", "secrets"},
 	{"approval.decide", POLICY_CUSTOM, POLICY_EXECUTE, POLICY_READ, "approvals/", "approvals"},
 	{"audit.read", POLICY_CUSTOM, POLICY_READ, POLICY_READ, "audit/", "audit"},
 	{"audit.verify", POLICY_CUSTOM, POLICY_EXECUTE, POLICY_READ, "", "audit"},
@@ -122,34 +123,7 @@ static int decide(struct runtime *rt, struct asking *k, struct err *e)
 	return note(rt, k, &d, e); /* what must be recorded and cannot be does not happen */
 }
 
-static bool is_owner(const struct actor *who)
-{
-	return who->view == 0 && (who->uid == 0 || who->uid == geteuid());
-}
-
-int policies_ask(struct runtime *rt, const struct actor *who, const char *action, const char *object, bool writes,
-		 struct err *e)
-{
-	char resource[POLICY_RESOURCE_MAX];
-	size_t i = 0;
-	if (is_owner(who))
-		return 0;
-	while (i < ARRAY_LEN(acts) && strcmp(acts[i].action, action) != 0)
-		i++;
-	if (i == ARRAY_LEN(acts)) /* walking the tree and reading what concerns nobody */
-		return 0;
-	snprintf(resource, sizeof resource, "%s%s", object ? acts[i].prefix : "", object ? object : acts[i].whole);
-	struct asking k = {.who = who,
-			   .action = action,
-			   .arguments = "",
-			   .q = {.type = acts[i].type,
-				 .op = writes ? acts[i].op : acts[i].reading,
-				 .resource = resource},
-			   .needs_rule = who->view != 0};
-	return decide(rt, &k, e);
-}
-
-/* ---- the start of an agent ---- */
+/* ---- what policies know of an agent ---- */
 
 #define PAIRS_MAX 64
 
@@ -174,6 +148,44 @@ static void identify(struct policy_request *q, const struct agent_spec *s, struc
 	q->metadata = pairs;
 	q->metadata_n = pairs_of(s->metadata, pairs);
 }
+
+static bool is_owner(const struct actor *who)
+{
+	return who->view == 0 && (who->uid == 0 || who->uid == geteuid());
+}
+
+int policies_ask(struct runtime *rt, const struct actor *who, const char *action, const char *object, bool writes,
+		 struct err *e)
+{
+	char resource[POLICY_RESOURCE_MAX];
+	size_t i = 0;
+	if (is_owner(who))
+		return 0;
+	while (i < ARRAY_LEN(acts) && strcmp(acts[i].action, action) != 0)
+		i++;
+	if (i == ARRAY_LEN(acts)) /* walking the tree and reading what concerns nobody */
+		return 0;
+	snprintf(resource, sizeof resource, "%s%s", object ? acts[i].prefix : "", object ? object : acts[i].whole);
+	struct asking k = {.who = who,
+			   .action = action,
+			   .arguments = "",
+			   .q = {.type = acts[i].type,
+				 .op = writes ? acts[i].op : acts[i].reading,
+				 .resource = resource},
+			   .needs_rule = who->view != 0};
+	struct agent *in = who->view ? agent_by_serial(rt, who->view) : NULL;
+	struct agent_spec *s = NULL;
+	struct policy_pair pairs[PAIRS_MAX];
+	if (in && agent_spec_of(in, &s, NULL) == 0) {
+		k.q.agent = in->name;
+		identify(&k.q, s, pairs);
+	}
+	int r = decide(rt, &k, e);
+	agent_spec_free(s);
+	return r;
+}
+
+/* ---- the start of an agent ---- */
 
 /* The command as JSON, as much of it as a person reads. */
 static void arguments_of(const struct agent_spec *s, struct buf *out)
@@ -236,6 +248,20 @@ int policies_may_connect(struct runtime *rt, struct agent *a, const struct agent
 	int r = decide(rt, &k, e);
 	*ret_rule = k.rule;
 	return r;
+}
+
+bool policies_would(struct runtime *rt, const struct agent *a, enum policy_type type, enum policy_op op, const char *resource)
+{
+	struct policy_pair pairs[PAIRS_MAX];
+	struct policy_decision d = {.effect = POLICY_DENY};
+	struct policy_request q = {.type = type, .op = op, .resource = resource, .agent = a->name, .time_s = time(NULL)};
+	struct agent_spec *s = NULL;
+	if (!rt->policies.active || agent_spec_of(a, &s, NULL) < 0)
+		return false;
+	identify(&q, s, pairs);
+	policy_decide(rt->policies.active, &q, &d);
+	agent_spec_free(s);
+	return d.effect == POLICY_ALLOW || d.effect == POLICY_ESCALATE;
 }
 
 /* ---- texts ---- */

@@ -60,6 +60,9 @@ FIELD(content, FIELD_U64, content);
 FIELD(size, FIELD_U64, size);
 FIELD(digest, FIELD_STR, digest);
 FIELD(expires_ms, FIELD_U64, expires_ms);
+static const struct field secret = {"secret", FIELD_U32, offsetof(struct facts, serial)},
+			  generation = {"generation", FIELD_U64, offsetof(struct facts, content)},
+			  folder = {"folder", FIELD_BOOL, offsetof(struct facts, process)};
 static const struct field approval = {"approval", FIELD_U32, offsetof(struct facts, serial)},
 			  for_agent = {"agent_serial", FIELD_U32, offsetof(struct facts, agent)},
 			  for_uid = {"for_uid", FIELD_U32, offsetof(struct facts, uid)},
@@ -126,6 +129,12 @@ static const struct type {
 				false,
 				false},
 	[REC_APPROVAL_DECIDED] = {"approval.decided", {&approval, &for_agent, &run, &decision, &why}, false, true},
+	[REC_SECRET_PUT] = {"secret.updated",
+			    {&secret, &for_agent, &parent, &folder, &uid, &gid, &fresh, &generation, &size, &text},
+			    false,
+			    false},
+	[REC_SECRET_DELETE] = {"secret.deleted", {&secret, &for_agent}, false, true},
+	[REC_SECRET_READ] = {"secret.read", {&secret, &for_agent, &generation}, true, false},
 	[REC_APPROVAL_USED] = {"approval.used", {&approval, &for_agent, &run, &decision}, true, false},
 };
 
@@ -153,6 +162,10 @@ static void emit(struct runtime *rt, const struct facts *f, struct agent *a, uid
 			shown[n++] = shown_as(t->fields[i]);
 	buf_printf(&more, ",\"uid\":%u", actor);
 	enum document_kind k = documents_of_record(f->type);
+	if (secrets_is_record(f->type)) {
+		buf_adds(&more, ",\"name\":");
+		buf_json_string(&more, f->object, strlen(f->object));
+	}
 	if (k != DOCUMENT_KINDS) {
 		buf_printf(&more, ",\"%s\":", document_words[k]);
 		buf_json_string(&more, f->object, strlen(f->object));
@@ -192,6 +205,11 @@ static void apply(struct runtime *rt, struct facts *f, uid_t actor)
 		emit(rt, f, NULL, actor);
 		return;
 	}
+	if (secrets_is_record(f->type)) {
+		secrets_apply(rt, f);
+		emit(rt, f, f->agent ? agent_by_serial(rt, f->agent) : NULL, actor);
+		return;
+	}
 	if (f->type >= REC_APPROVAL_ASKED && f->type <= REC_APPROVAL_USED) {
 		f->actor = actor;
 		approvals_apply(rt, f);
@@ -229,6 +247,9 @@ static void apply(struct runtime *rt, struct facts *f, uid_t actor)
 	case REC_APPROVAL_ASKED:
 	case REC_APPROVAL_DECIDED:
 	case REC_APPROVAL_USED:
+	case REC_SECRET_PUT:
+	case REC_SECRET_DELETE:
+	case REC_SECRET_READ:
 	case REC_TYPE_COUNT:
 		break;
 	case REC_DELETE:
@@ -294,7 +315,9 @@ uint32_t record_agent(const struct journal_record *rec)
 {
 	uint32_t about = 0;
 	char begin[64];
-	if (rec->type >= REC_APPROVAL_ASKED && rec->type <= REC_APPROVAL_USED) {
+	if (secrets_is_record(rec->type)) {
+		about = rec->view;
+	} else if (rec->type >= REC_APPROVAL_ASKED && rec->type <= REC_APPROVAL_USED) {
 		snprintf(begin, sizeof begin, "{\"v\":1,\"approval\":%u,\"agent_serial\":",
 			 number_behind(rec, "{\"v\":1,\"approval\":"));
 		about = number_behind(rec, begin);

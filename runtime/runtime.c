@@ -43,7 +43,8 @@ static int open_audit(struct runtime *rt, struct err *e)
 			       .every_records = config_u64(rt->config, "audit.checkpoint_records"),
 			       .every_ms = config_ms(rt->config, "audit.checkpoint_interval"),
 			       .type_name = record_type_name,
-			       .agent_of = record_agent};
+			       .agent_of = record_agent,
+			       .redact = secrets_redact};
 	int r = audit_export_check(to, e);
 	return r < 0 ? r : audit_open(&rt->audit, &o, e);
 }
@@ -165,6 +166,7 @@ void runtime_close(struct runtime *rt)
 	documents_close(rt);
 	files_close(rt);
 	approvals_close(rt);
+	secrets_close(rt);
 	triggers_close(rt);
 	errors_close(rt);
 	if (rt->audit) {

@@ -15,6 +15,7 @@
 #include "runtime/policies_i.h"
 #include "runtime/quota.h"
 #include "runtime/runtime.h"
+#include "runtime/secrets_i.h"
 #include "runtime/sched.h"
 #include "runtime/timers.h"
 #include "sandbox/sandbox.h"
@@ -62,6 +63,9 @@ enum record_type {
 	REC_APPROVAL_ASKED,
 	REC_APPROVAL_DECIDED,
 	REC_APPROVAL_USED,
+	REC_SECRET_PUT,
+	REC_SECRET_DELETE,
+	REC_SECRET_READ,
 	REC_TYPE_COUNT,
 };
 
@@ -206,6 +210,7 @@ struct runtime {
 	struct files files;
 	struct policies policies;
 	struct approvals approvals;
+	struct secrets secrets;
 	/* writing */
 	enum journal_class transitions;
 	struct agent *dirty;

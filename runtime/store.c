@@ -146,6 +146,8 @@ static int put_dirty(struct runtime *rt, struct err *e)
 		r = files_save(rt, e);
 	if (r == 0)
 		r = approvals_save(rt, e);
+	if (r == 0)
+		r = secrets_save(rt, e);
 	while (r == 0 && rt->dead) {
 		struct dead_key *d = rt->dead;
 		r = kv_del(rt->kv, d->key, e);
@@ -201,7 +203,7 @@ static void marked(void *arg, const struct err *why)
 
 static bool is_dirty(const struct runtime *rt)
 {
-	return rt->dirty || rt->dead || documents_dirty(rt) || rt->files.dirty || rt->approvals.dirty;
+	return rt->dirty || rt->dead || documents_dirty(rt) || rt->files.dirty || rt->approvals.dirty || rt->secrets.dirty;
 }
 
 /* The state as of this moment goes to the store; the record behind it is the moment's mark. */
@@ -414,6 +416,8 @@ int store_open(struct runtime *rt, struct err *e)
 		r = files_load(rt, e);
 	if (r == 0)
 		r = approvals_load(rt, e);
+	if (r == 0)
+		r = secrets_load(rt, e);
 	if (r == -EUCLEAN)
 		return err_set(e, ERR_STORE_IO,
 			       "the state in '%s' cannot be read; move that directory aside: it is made "

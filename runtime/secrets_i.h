@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: MIT */
+/* secrets_i.h - what the runtime holds of secrets. L2; loop thread only. */
+#pragma once
+
+#include "runtime/secrets.h"
+
+struct facts;
+struct journal_record;
+
+struct secrets {
+	struct secret **all; /* in order of number */
+	size_t n, cap;
+	uint64_t generation_last;
+	struct secret_key *key; /* NULL: not looked for yet, or none */
+	bool dirty;
+};
+
+bool secrets_is_record(unsigned type);
+void secrets_apply(struct runtime *rt, const struct facts *f);
+int secrets_save(struct runtime *rt, struct err *e);
+int secrets_load(struct runtime *rt, struct err *e);
+void secrets_close(struct runtime *rt);
+/* Into the table; NULL: no memory. text is taken. */
+struct secret *secrets_add(struct runtime *rt, uint32_t serial, uint32_t parent, const char *path, bool folder);
+void secrets_drop(struct runtime *rt, struct secret *s);
+/* The record's body without the value, however sealed: its digest stands there. false: the record has none. */
+bool secrets_redact(const struct journal_record *rec, struct buf *out);
