@@ -39,6 +39,13 @@ uint64_t box_temp_bytes(const struct spawn_start *s);
 	(CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER |             \
 	 CLONE_NEWPID | CLONE_NEWNET)
 
+/* Sockets of a sandbox, for both writers of filters (box_filter.c, oci_bundle.c). Unix sockets, and of IPv4 and IPv6 these
+ * protocols: not SCTP, MPTCP and their like, which every user can make the kernel load. */
+extern const unsigned box_protocols[3];
+/* The first i-th option that setsockopt may set: `level` and `name`, or name -1: all of that level. false behind the last. No
+ * filters in BPF, no other protocol (TLS) laid over TCP. */
+bool box_socket_option(size_t i, unsigned *level, int *name);
+
 /* Between clone and exec: what may be written is cwd and what is temporary, by Landlock of this ABI (1 or more). false
  * with errno. */
 bool box_landlock(const char *cwd, uint32_t abi);

@@ -208,6 +208,31 @@ static void allow_masked(json_t *rules, const char *call, int arg, uint64_t mask
 					       (json_int_t)value, "op", "SCMP_CMP_MASKED_EQ"));
 }
 
+static void allow_two(json_t *rules, const char *call, int a, unsigned a_value, int b, unsigned b_value)
+{
+	json_array_append_new(
+		rules, json_pack("{s[s] ss s[{si sI sI ss}{si sI sI ss}]}", "names", call, "action", "SCMP_ACT_ALLOW", "args",
+				 "index", a, "value", (json_int_t)0xffffffff, "valueTwo", (json_int_t)a_value, "op",
+				 "SCMP_CMP_MASKED_EQ", "index", b, "value", (json_int_t)0xffffffff, "valueTwo",
+				 (json_int_t)b_value, "op", "SCMP_CMP_MASKED_EQ"));
+}
+
+static void allow_sockets(json_t *rules)
+{
+	static const unsigned inet[] = {AF_INET, AF_INET6};
+	unsigned level;
+	int name;
+	allow_masked(rules, "socket", 0, 0xffffffff, AF_UNIX);
+	allow_masked(rules, "socketpair", 0, 0xffffffff, AF_UNIX);
+	for (size_t i = 0; i < ARRAY_LEN(inet) * ARRAY_LEN(box_protocols); i++)
+		allow_two(rules, "socket", 0, inet[i % 2], 2, box_protocols[i / 2]);
+	for (size_t i = 0; box_socket_option(i, &level, &name); i++)
+		if (name < 0)
+			allow_masked(rules, "setsockopt", 1, 0xffffffff, level);
+		else
+			allow_two(rules, "setsockopt", 1, level, 2, (unsigned)name);
+}
+
 /* All but TIOCSTI and TIOCLINUX: a number that differs from both in a bit that they share, or, in the bits that they
  * do not, from each. */
 static void allow_ioctl(json_t *rules)
@@ -228,14 +253,10 @@ static json_t *seccomp(void)
 #define CALL(name) #name,
 #include "sandbox/syscalls.def"
 		NULL};
-	static const int families[] = {AF_UNIX, AF_INET, AF_INET6};
 	json_t *rules = json_array();
 	json_array_append_new(rules, json_pack("{so ss}", "names", texts(always), "action", "SCMP_ACT_ALLOW"));
 	allow_masked(rules, "clone", 0, CLONE_NEW_ANY, 0);
-	for (size_t i = 0; i < ARRAY_LEN(families); i++) {
-		allow_masked(rules, "socket", 0, 0xffffffff, (uint64_t)families[i]);
-		allow_masked(rules, "socketpair", 0, 0xffffffff, (uint64_t)families[i]);
-	}
+	allow_sockets(rules);
 	allow_masked(rules, "personality", 0, 0xffffffff, 0);
 	allow_masked(rules, "personality", 0, 0xffffffff, 0xffffffff);
 	allow_ioctl(rules);

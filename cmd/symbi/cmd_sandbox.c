@@ -152,6 +152,9 @@ static int take_network(const struct command *c, struct boxed *b)
 	if (r != 0)
 		return r;
 	enum sandbox_network most = b->profile_name ? b->profile.network : NETWORK_FULL;
+	if (said > most)
+		return opts_wrong(c, "--network %s is more than its profile's %s", sandbox_network_name(said),
+				  sandbox_network_name(most));
 	sandbox_network_join(most, b->profile.destinations, said, list.data, &b->mode, &both);
 	memcpy(b->destinations, both.data, both.len + 1);
 	return 0;

@@ -44,6 +44,7 @@ symbi sandbox run --network Full cat /etc/resolv.conf
 expect 2 sandbox run --allow nonsense true
 expect 2 sandbox run --network None --allow a:1 true
 expect 2 sandbox run --tier None --allow a:1 true
+expect 2 sandbox run --profile standard --network Restricted true
 expect 2 sandbox run --tier None --network None true
 expect 2 sandbox run --max-memory none true
 expect 1 sandbox run --tier Tier3 true
