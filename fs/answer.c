@@ -20,6 +20,13 @@ struct answer_state { /* plain bytes: kept */
 	uint32_t serial, number;
 	struct actor who;
 	bool unsettled; /* the journal may not have the run; the question is kept too */
+	fs_id asked;	/* it is being made: where it was asked, and the question is kept; 0: it is not */
+};
+
+struct fs_later { /* an answer that is being made */
+	struct fs_later *next, **pprev;
+	struct tree *t; /* NULL: nobody waits any more */
+	struct answer *a; /* owned reference */
 };
 
 struct answer *answer_ref(struct answer *a)
@@ -48,6 +55,7 @@ static int read_file(const char *path, struct buf *out)
 
 static void answer_free(struct answer *a)
 {
+	run_wait_cancel(&a->run_waiter);
 	if (a->run)
 		run_unref(a->run);
 	free(a->text);
@@ -65,17 +73,136 @@ void answer_unref(struct tree *t, struct answer *a)
 
 bool answer_ready(const struct answer *a)
 {
-	return !a->run || run_state(a->run) == RUN_DONE;
+	return !a->later && (!a->run || run_state(a->run) == RUN_DONE);
+}
+
+/* ---- waiting ---- */
+
+static void wake(struct answer *a)
+{
+	struct answer_waiter *list = take_ptr(a->waiters);
+	if (list)
+		list->pprev = &list;
+	while (list) { /* each may cancel others */
+		struct answer_waiter *w = list;
+		answer_wait_cancel(w);
+		w->fn(w);
+	}
+}
+
+static void run_ended(struct run_waiter *w, struct run *r)
+{
+	(void)r;
+	struct answer *a = container_of(w, struct answer, run_waiter);
+	wake(a);
+}
+
+void answer_wait(struct answer *a, struct answer_waiter *w)
+{
+	if (!a->waiters && a->run) {
+		run_wait_cancel(&a->run_waiter); /* of waiters that all went away */
+		a->run_waiter = (struct run_waiter){.fn = run_ended};
+		run_wait(a->run, &a->run_waiter);
+	}
+	w->next = a->waiters;
+	w->pprev = &a->waiters;
+	if (w->next)
+		w->next->pprev = &w->next;
+	a->waiters = w;
+}
+
+void answer_wait_cancel(struct answer_waiter *w)
+{
+	if (!w->pprev)
+		return;
+	*w->pprev = w->next;
+	if (w->next)
+		w->next->pprev = w->pprev;
+	w->next = NULL;
+	w->pprev = NULL;
+}
+
+/* ---- answers that take work ---- */
+
+static void later_end(struct fs_later *l)
+{
+	*l->pprev = l->next;
+	if (l->next)
+		l->next->pprev = l->pprev;
+	answer_unref(l->t, l->a);
+	l->t = NULL;
+}
+
+void laters_forget(struct tree *t)
+{
+	while (t->laters)
+		later_end(t->laters);
+}
+
+void fs_answer_later(struct fs_later *l, const char *text, size_t len, const struct err *e)
+{
+	struct tree *t = l->t;
+	struct answer *a = l->a;
+	if (t) {
+		a->later = NULL;
+		char *copy = e ? NULL : malloc(len + 1);
+		if (copy) {
+			memcpy(copy, text, len);
+			free(a->text); /* the question */
+			a->text = copy;
+			a->len = len;
+		} else if (e) {
+			a->failed = *e;
+		} else {
+			err_set(&a->failed, ERR_SYS_MEMORY, "no memory for the answer");
+		}
+		t->changes++;
+		answer_keep(t, a);
+		wake(a);
+		later_end(l);
+	}
+	free(l);
+}
+
+static int ask_later(struct tree *t, const struct fs_ctx *c, const struct place *p, struct answer *a, const char *q, size_t len,
+		     struct err *e)
+{
+	struct fs_later *l = calloc(1, sizeof *l);
+	a->text = l ? malloc(len + 1) : NULL;
+	if (!a->text) {
+		free(l);
+		return err_set(e, ERR_SYS_MEMORY, "no memory for the question");
+	}
+	memcpy(a->text, q, len);
+	a->len = len;
+	a->asked = *p;
+	a->who = c->who;
+	a->who.groups = NULL;
+	a->later = l;
+	*l = (struct fs_later){.next = t->laters, .pprev = &t->laters, .t = t, .a = answer_ref(a)};
+	if (l->next)
+		l->next->pprev = &l->next;
+	t->laters = l;
+	int r = c->node->ask_later(c, a->text, a->len, l, e);
+	if (r < 0) {
+		a->later = NULL;
+		*l->pprev = l->next;
+		if (l->next)
+			l->next->pprev = l->pprev;
+		a->refs--;
+		free(l);
+	}
+	return r;
 }
 
 uint64_t answer_size(struct tree *t, const struct answer *a)
 {
 	char path[PATH_MAX];
 	struct stat st;
-	if (!a->number)
-		return a->len;
 	if (!answer_ready(a))
 		return UNFINISHED_SIZE;
+	if (!a->number) /* where there is none: as below */
+		return a->failed.code == ERR_NONE ? a->len : 1;
 	/* No answer, but a size of 0 would make busybox's cat succeed in silence. */
 	if (!a->run || run_outcome(a->run, NULL) < 0 ||
 	    run_file_path(t->rt, a->run, RUN_OUTPUT, path, sizeof path) < 0)
@@ -123,7 +250,9 @@ void answer_keep(struct tree *t, struct answer *a)
 		free(take_ptr(a->text));
 		a->len = 0;
 	}
-	struct answer_state st = {a->serial, a->number, a->who, a->number && a->text};
+	struct answer_state st = {.serial = a->serial, .number = a->number, .who = a->who, .unsettled = a->number && a->text};
+	if (a->later || a->failed.code != ERR_NONE) /* one that failed is asked again by the next worker */
+		st.asked = place_id(&a->asked);
 	keep_state(t->keep, KEEP_ANSWER, a->id, &st, sizeof st);
 	if (a->len)
 		keep_text(t->keep, KEEP_ANSWER, a->id, 0, a->text, a->len);
@@ -141,9 +270,16 @@ int answer_ask(struct tree *t, const struct place *p, const struct actor *who, b
 		return err_set(e, ERR_SYS_MEMORY, "no memory for the question");
 	a->refs = 1;
 	a->id = t->next_seq++;
-	r = c.node->ask ? ask_text(&c, a, q, len, e) : ask_run(&c, a, again, q, len, e);
+	if (c.node->ask_later)
+		r = ask_later(t, &c, p, a, q, len, e);
+	else
+		r = c.node->ask ? ask_text(&c, a, q, len, e) : ask_run(&c, a, again, q, len, e);
 	if (r == 0 && index_add(&t->answers, &a->link, a->id) < 0)
 		r = err_set(e, ERR_SYS_MEMORY, "no memory for the answer");
+	if (r < 0 && a->later) { /* told later, to nobody */
+		later_end(a->later);
+		a->later = NULL;
+	}
 	if (r < 0) {
 		answer_free(a);
 		return r;
@@ -183,6 +319,18 @@ static void restore_run(struct tree *t, struct answer *a, bool unsettled, struct
 		a->text = buf_take(question, &a->len);
 }
 
+/* Its worker was killed before the answer was there: the question is put again. */
+static void restore_asked(struct tree *t, struct answer *a, fs_id asked, const struct buf *question)
+{
+	struct place p;
+	struct fs_ctx c;
+	int r = place_of(t, asked, &p, &a->failed);
+	if (r == 0)
+		r = place_bind(t, &p, &a->who, &c, &a->failed);
+	if (r == 0)
+		ask_later(t, &c, &p, a, question->data, question->len, &a->failed);
+}
+
 struct answer *answer_restore(struct tree *t, uint64_t id, const void *state, struct buf *text)
 {
 	const struct answer_state *st = state;
@@ -196,7 +344,9 @@ struct answer *answer_restore(struct tree *t, uint64_t id, const void *state, st
 	a->serial = st->serial;
 	a->number = st->number;
 	a->who = st->who;
-	if (st->number)
+	if (st->asked)
+		restore_asked(t, a, st->asked, text);
+	else if (st->number)
 		restore_run(t, a, st->unsettled, text);
 	else
 		a->text = buf_take(text, &a->len);
@@ -206,6 +356,11 @@ struct answer *answer_restore(struct tree *t, uint64_t id, const void *state, st
 ssize_t answer_read(struct tree *t, const struct answer *a, uint64_t off, void *buf, size_t size,
 		    struct err *e)
 {
+	if (!a->number && a->failed.code != ERR_NONE) {
+		if (e)
+			*e = a->failed;
+		return -a->failed.eno;
+	}
 	if (!a->number) {
 		size_t left = off < a->len ? a->len - off : 0;
 		size = size < left ? size : left;

@@ -11,7 +11,7 @@
 #include "lib/mem.h"
 
 struct waiting_read { /* a read of an unfinished answer */
-	struct run_waiter waiter;
+	struct answer_waiter waiter;
 	struct handle *h;      /* owned reference */
 	struct answer *answer; /* owned reference */
 	struct fs_req *req;
@@ -35,9 +35,8 @@ static int call_open(struct handle *h, struct err *e)
 	return bind_slot(h, e);
 }
 
-static void poll_ready(struct run_waiter *w, struct run *r)
+static void poll_ready(struct answer_waiter *w)
 {
-	(void)r;
 	struct handle *h = container_of(w, struct handle, poll_waiter);
 	h->polling = false;
 	if (h->wake)
@@ -48,11 +47,11 @@ static void poll_ready(struct run_waiter *w, struct run *r)
 static void watch(struct handle *h)
 {
 	if (h->polling)
-		run_wait_cancel(&h->poll_waiter);
+		answer_wait_cancel(&h->poll_waiter);
 	h->polling = h->wake && h->answer && !answer_ready(h->answer);
-	h->poll_waiter = (struct run_waiter){.fn = poll_ready};
+	h->poll_waiter = (struct answer_waiter){.fn = poll_ready};
 	if (h->polling)
-		run_wait(h->answer->run, &h->poll_waiter);
+		answer_wait(h->answer, &h->poll_waiter);
 }
 
 static void set_answer(struct handle *h, struct answer *a)
@@ -152,9 +151,8 @@ static void waiting_free(struct waiting_read *wr)
 	free(wr);
 }
 
-static void on_answer(struct run_waiter *w, struct run *r)
+static void on_answer(struct answer_waiter *w)
 {
-	(void)r;
 	struct waiting_read *wr = container_of(w, struct waiting_read, waiter);
 	answer_reply(wr->h->t, wr->answer, wr->req, wr->off, wr->size);
 	waiting_free(wr);
@@ -163,7 +161,7 @@ static void on_answer(struct run_waiter *w, struct run *r)
 static void cancel_read(struct fs_req *req)
 {
 	struct waiting_read *wr = req->op;
-	run_wait_cancel(&wr->waiter);
+	answer_wait_cancel(&wr->waiter);
 	waiting_free(wr);
 	req_fail(req, -EINTR, NULL);
 }
@@ -183,7 +181,7 @@ static void wait_for_answer(struct handle *h, struct fs_req *req, uint64_t off, 
 				    .size = size};
 	req->op = wr;
 	req->cancel = cancel_read;
-	run_wait(h->answer->run, &wr->waiter);
+	answer_wait(h->answer, &wr->waiter);
 }
 
 /* The answer to what this process, or the one that it came from, asked last. */

@@ -61,7 +61,7 @@ struct handle {
 	bool running;    /* LINES, VALUE: lines of a write are being carried out */
 	struct answer *answer; /* CALL */
 	struct slot *slot;     /* CALL by name */
-	struct run_waiter poll_waiter;
+	struct answer_waiter poll_waiter;
 	bool polling;
 	struct event_sub sub; /* STREAM */
 	struct stream_read *readers;

@@ -32,6 +32,7 @@ enum fs_kind {
 
 struct tree;
 struct fs_store;
+struct fs_later;
 struct file;
 struct fs_ctx { /* who asks about what; valid during the call */
 	struct runtime *rt;
@@ -66,6 +67,8 @@ struct fs_node {
 	/* CALL: the answer to a question, at once. NULL: the question becomes a run of the agent. */
 	int (*ask)(const struct fs_ctx *c, const char *q, size_t len, struct buf *out,
 		   struct err *e);
+	/* The same for an answer that takes work: 0, and l is told once, on the loop thread (fs_answer_later). */
+	int (*ask_later)(const struct fs_ctx *c, const char *q, size_t len, struct fs_later *l, struct err *e);
 	/* Last component "{key}": the names it stands for, NULL-ended. */
 	const char *const *keys;
 	/* Where it shows in the view of an agent, of which it then tells: "self/status"; NULL: it has no name there.
@@ -81,5 +84,8 @@ struct fs_node {
 	int (*file)(const struct fs_ctx *c, char *out, size_t cap, struct err *e);
 	const char *doc; /* one line: README and docs/TREE.md */
 };
+/* The answer: text (borrowed) or e. Ends l. */
+void fs_answer_later(struct fs_later *l, const char *text, size_t len, const struct err *e);
+
 extern const struct fs_node
 	*const fs_tables[]; /* NULL-ended list of row arrays, each ended by .path NULL */

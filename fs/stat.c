@@ -11,7 +11,7 @@
 #include "lib/mem.h"
 
 struct held { /* a stat that waits for a run or for its time limit */
-	struct run_waiter waiter;
+	struct answer_waiter waiter;
 	uv_timer_t timer;
 	struct fs_req *req;
 	struct tree *t;
@@ -66,7 +66,7 @@ static void stat_reply(struct tree *t, struct fs_req *req, const struct place *p
 
 static void held_end(struct held *h, bool cancelled)
 {
-	run_wait_cancel(&h->waiter);
+	answer_wait_cancel(&h->waiter);
 	uv_close((uv_handle_t *)&h->timer, held_closed);
 	if (cancelled)
 		req_fail(h->req, -EINTR, NULL);
@@ -75,9 +75,8 @@ static void held_end(struct held *h, bool cancelled)
 	answer_unref(h->t, h->answer);
 }
 
-static void held_answer(struct run_waiter *w, struct run *r)
+static void held_answer(struct answer_waiter *w)
 {
-	(void)r;
 	held_end(container_of(w, struct held, waiter), false);
 }
 
@@ -110,7 +109,7 @@ static void hold(struct tree *t, struct fs_req *req, const struct place *p, stru
 	req->cancel = held_cancel;
 	if (!patient)
 		uv_timer_start(&h->timer, held_timeout, STAT_HOLD_MS, 0);
-	run_wait(a->run, &h->waiter);
+	answer_wait(a, &h->waiter);
 }
 
 void tree_stat(struct tree *t, struct fs_req *req, fs_id id, const char *name)

@@ -50,6 +50,7 @@ void tree_free(struct tree *t)
 	if (!t)
 		return;
 	event_unsubscribe(&t->sub);
+	laters_forget(t);
 	while (t->docs)
 		doc_drop(t, t->docs);
 	users_free(t);

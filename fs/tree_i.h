@@ -111,9 +111,19 @@ struct answer { /* what a question led to: a run, or a text that was there at on
 	uint32_t serial, number; /* of agent and run; number 0: a text */
 	struct actor who;        /* who asked, by which request */
 	struct run *run; /* owned reference; NULL: a text, or the run is not kept any more */
+	struct fs_later *later; /* it is being made; NULL: it is there */
+	struct place asked;	/* and where the question was put */
+	struct err failed; /* why there is none; code ERR_NONE: there is */
+	struct answer_waiter *waiters;
+	struct run_waiter run_waiter; /* set while there are waiters for a run */
 	/* Owned. Of a run: the question, for as long as the journal may not have it for sure. */
 	char *text;
 	size_t len;
+};
+
+struct answer_waiter { /* embed; as a struct run_waiter for every kind of answer */
+	struct answer_waiter *next, **pprev;
+	void (*fn)(struct answer_waiter *w);
 };
 
 struct slot { /* where one process, or one name in run.d, finds the answer to its last question */
@@ -171,6 +181,7 @@ struct tree {
 	struct handle *handles;
 	struct index handles_by_id;
 	struct index answers;
+	struct fs_later *laters; /* of answers that are being made */
 	struct index viewers;
 	struct keep *keep;
 	struct event_sub sub;
@@ -343,6 +354,9 @@ void slot_keep(struct tree *t, const struct slot *s);
 struct answer *answer_ref(struct answer *a);
 void answer_unref(struct tree *t, struct answer *a); /* NULL is fine */
 bool answer_ready(const struct answer *a);
+/* Call w->fn once when the answer is ready, which it is not yet; who waits holds a reference. */
+void answer_wait(struct answer *a, struct answer_waiter *w);
+void answer_wait_cancel(struct answer_waiter *w); /* idempotent */
 uint64_t answer_size(struct tree *t, const struct answer *a); /* 1 MiB while it is being made */
 /* Put the question; the call's own act. again: it may have been put before. */
 int answer_ask(struct tree *t, const struct place *p, const struct actor *who, bool again,
@@ -354,3 +368,5 @@ ssize_t answer_read(struct tree *t, const struct answer *a, uint64_t off, void *
 struct answer *answer_restore(struct tree *t, uint64_t id, const void *state, struct buf *text);
 struct answer *answer_of(struct tree *t, uint64_t id); /* borrowed; NULL: none */
 void answer_keep(struct tree *t, struct answer *a);
+/* Nobody waits any more for what is being made. */
+void laters_forget(struct tree *t);

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "lib/parse.h"
+#include "runtime/rag.h"
 #include "runtime/runtime_i.h"
 
 static int gone(struct err *e)
@@ -199,8 +200,11 @@ static void apply_delete(struct runtime *rt, struct file *p, uint64_t seq)
 	char key[40];
 	content_retire(rt, p->content, seq);
 	snprintf(key, sizeof key, "f/%08x", p->serial);
+	uint32_t serial = p->serial;
 	files_drop(rt, p);
 	store_forget(rt, key);
+	if (!rt->replaying)
+		rag_file_changed(rt, serial);
 }
 
 static void apply_rename(struct runtime *rt, struct file *p, const struct facts *f)
@@ -233,4 +237,6 @@ void files_apply(struct runtime *rt, const struct facts *f)
 	}
 	rt->files.dirty = true;
 	store_changed(rt);
+	if (!rt->replaying)
+		rag_file_changed(rt, f->serial);
 }

@@ -12,6 +12,7 @@
 
 #include "lib/log.h"
 #include "runtime/audit_export.h"
+#include "runtime/rag.h"
 #include "runtime/runtime_i.h"
 #include "sandbox/spec.h"
 
@@ -121,6 +122,7 @@ int runtime_open(struct runtime **ret, const struct runtime_opts *o, struct err 
 	}
 	say(rt, o->resumed ? "worker restarted" : "started");
 	recover(rt);
+	rag_start(rt);
 	*ret = rt;
 	return 0;
 }
@@ -164,7 +166,9 @@ void runtime_close(struct runtime *rt)
 	agents_close(rt);
 	policies_close(rt);
 	documents_close(rt);
-	files_close(rt);
+	rag_stop(rt);
+	files_close(rt); /* ends the work of the pool */
+	rag_close(rt);
 	approvals_close(rt);
 	secrets_close(rt);
 	triggers_close(rt);

@@ -208,6 +208,7 @@ struct runtime {
 	struct rt_timer check_timer; /* health: measures what runs */
 	struct documents documents[DOCUMENT_KINDS];
 	struct files files;
+	struct rag *rag; /* NULL: there was no document yet */
 	struct policies policies;
 	struct approvals approvals;
 	struct secrets secrets;

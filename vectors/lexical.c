@@ -17,8 +17,7 @@ struct postings { /* of one term, in order of doc */
 	uint8_t *bytes;
 	size_t len, cap;
 	uint32_t last; /* doc of the last one */
-	uint32_t df;   /* texts that have it and were not removed */
-	uint32_t n;    /* of all, removed ones too */
+	uint32_t n;    /* how many; those of removed texts count until they are cut out */
 	char term[];
 };
 
@@ -28,7 +27,7 @@ struct lexical {
 	size_t all_n, all_cap;
 	uint16_t *length; /* of each doc in terms; 0: there is none */
 	uint32_t docs_cap;
-	uint64_t docs, length_sum, postings, dead; /* dead: postings of removed texts */
+	uint64_t docs, length_sum, postings, dead; /* dead: removed texts whose postings are there */
 };
 
 int lexical_new(struct lexical **ret, struct err *e)
@@ -209,8 +208,6 @@ int lexical_add(struct lexical *ix, uint32_t doc, const char *text, size_t len, 
 		r = postings_add(c.terms[i].p, doc, c.terms[i].n);
 		if (r < 0)
 			err_set(e, ERR_SYS_MEMORY, "no memory for text %u", doc);
-		else
-			c.terms[i].p->df++;
 		ix->postings += r == 0;
 	}
 	if (r == 0) {
@@ -245,28 +242,26 @@ static void postings_cut(const struct lexical *ix, struct postings *p)
 	p->n = n;
 }
 
-int lexical_remove(struct lexical *ix, uint32_t doc, const char *text, size_t len, struct tokens *t, struct err *e)
+void lexical_compact(struct lexical *ix)
 {
-	struct counting c = {.known = ix};
+	for (size_t i = 0; i < ix->all_n && ix->dead; i++) {
+		uint32_t before = ix->all[i]->n;
+		postings_cut(ix, ix->all[i]);
+		ix->postings -= before - ix->all[i]->n;
+	}
+	ix->dead = 0;
+}
+
+void lexical_remove(struct lexical *ix, uint32_t doc)
+{
 	if (doc >= ix->docs_cap || !ix->length[doc])
-		return 0;
-	int r = count_text(&c, text, len, t, e);
-	for (size_t i = 0; r == 0 && i < c.n; i++)
-		c.terms[i].p->df -= c.terms[i].p->df > 0;
-	if (r == 0) {
-		ix->length_sum -= ix->length[doc];
-		ix->length[doc] = 0;
-		ix->docs--;
-		ix->dead += c.n;
-	}
-	free(c.terms);
-	if (r == 0 && ix->dead * 4 > ix->postings) {
-		for (size_t i = 0; i < ix->all_n; i++)
-			postings_cut(ix, ix->all[i]);
-		ix->postings -= ix->dead;
-		ix->dead = 0;
-	}
-	return r;
+		return;
+	ix->length_sum -= ix->length[doc];
+	ix->length[doc] = 0;
+	ix->docs--;
+	ix->dead++;
+	if (ix->dead * 4 > ix->docs + 64)
+		lexical_compact(ix);
 }
 
 /* ---- search ---- */
@@ -296,7 +291,9 @@ static void score_term(const struct lexical *ix, const struct counted *q, const 
 {
 	const struct postings *p = q->p;
 	const uint8_t *at = p->bytes, *end = p->bytes + p->len;
-	float idf = logf(1 + ((float)ix->docs - (float)p->df + 0.5f) / ((float)p->df + 0.5f)) * (float)q->n;
+	/* Removed texts are among the n, so they are among the texts too. */
+	float docs = (float)(ix->docs + ix->dead), with = (float)p->n;
+	float idf = logf(1 + (docs - with + 0.5f) / (with + 0.5f)) * (float)q->n;
 	float per_word = ix->docs ? B * (float)ix->docs / (float)ix->length_sum : 0;
 	for (uint32_t doc = 0; at < end;) {
 		doc += get_varint(&at);
@@ -357,7 +354,7 @@ static size_t take_best(struct lexical_scratch *s, struct lexical_hit *ret, size
 static int rarest_first(const void *a, const void *b)
 {
 	const struct counted *x = a, *y = b;
-	int r = x->p->df < y->p->df ? -1 : x->p->df > y->p->df;
+	int r = x->p->n < y->p->n ? -1 : x->p->n > y->p->n;
 	return r ? r : strcmp(x->p->term, y->p->term);
 }
 
@@ -383,12 +380,12 @@ int lexical_search(const struct lexical *ix, const char *query, size_t len, stru
 uint32_t lexical_df(const struct lexical *ix, const char *term, size_t len)
 {
 	const struct postings *p = map_get(&ix->terms, term, len);
-	return p ? p->df : 0;
+	return p ? p->n : 0;
 }
 
 struct lexical_stats lexical_stats(const struct lexical *ix)
 {
-	struct lexical_stats s = {.docs = ix->docs, .terms = ix->all_n, .postings = ix->postings - ix->dead};
+	struct lexical_stats s = {.docs = ix->docs, .terms = ix->all_n, .postings = ix->postings};
 	s.bytes = ix->docs_cap * sizeof *ix->length + ix->all_cap * sizeof(void *) + ix->terms.cap * sizeof *ix->terms.slots;
 	for (size_t i = 0; i < ix->all_n; i++)
 		s.bytes += sizeof *ix->all[i] + strlen(ix->all[i]->term) + 1 + ix->all[i]->cap;

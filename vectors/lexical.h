@@ -5,8 +5,8 @@
  * Robertson and Zaragoza, "The Probabilistic Relevance Framework: BM25 and Beyond" (2009), with the idf of Lucene,
  * log(1 + (N - n + 0.5) / (n + 0.5)), which is never negative. k1 1.2, b 0.75. Terms are those of tokens.h.
  *
- * Postings are gaps and counts of 7 bits a byte, some 2 bytes each. A removed text's postings stay until they are a
- * quarter of all; then all lists are cut. */
+ * Postings are gaps and counts of 7 bits a byte, some 2 bytes each. Those of a removed text stay, and count among the
+ * frequencies of its words, until removed texts are a quarter of all or lexical_compact is called; it is never found. */
 #pragma once
 
 #include <stdbool.h>
@@ -26,8 +26,9 @@ void lexical_free(struct lexical *ix);		      /* NULL is fine */
 /* Adds a text under a number of the caller's, greater than all before it. 0 or -ENOMEM; then a part of the terms may be
  * there, which lexical_remove takes out again. */
 int lexical_add(struct lexical *ix, uint32_t doc, const char *text, size_t len, struct tokens *t, struct err *e);
-/* Takes it out; the text must be the one that was added. */
-int lexical_remove(struct lexical *ix, uint32_t doc, const char *text, size_t len, struct tokens *t, struct err *e);
+void lexical_remove(struct lexical *ix, uint32_t doc); /* one that is not there is passed by */
+/* Cut out what was removed: reads all lists. */
+void lexical_compact(struct lexical *ix);
 
 struct lexical_hit {
 	uint32_t doc;
@@ -57,5 +58,5 @@ struct lexical_stats {
 };
 struct lexical_stats lexical_stats(const struct lexical *ix);
 
-/* In how many texts the term is; 0: in none. A term as tokens.h makes it. */
+/* How many texts have the term, removed ones until they are cut out; 0: none. A term as tokens.h makes it. */
 uint32_t lexical_df(const struct lexical *ix, const char *term, size_t len);

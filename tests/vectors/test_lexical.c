@@ -140,15 +140,19 @@ static void agrees_with_bm25(void **state)
 	for (unsigned d = 0; d < DOCS; d++) {
 		add_random(w, d, &seed);
 		for (unsigned gone; rand_r(&seed) % 2 && (gone = (unsigned)rand_r(&seed) % (d + 1)) <= d && w->there[gone];) {
-			assert_int_equal(lexical_remove(w->ix, gone, w->text[gone], strlen(w->text[gone]), w->t, NULL), 0);
+			lexical_remove(w->ix, gone);
 			w->there[gone] = false;
 			memset(w->count[gone], 0, sizeof w->count[gone]);
 		}
-		if (d % 3 == 0 && d > 20)
+		if (d % 3 == 0 && d > 20) {
+			lexical_compact(w->ix);
 			check_query(w, &seed, d % 2);
+		}
 	}
+	lexical_compact(w->ix);
 	for (unsigned q = 0; q < QUERIES; q++)
 		check_query(w, &seed, q % 4 == 0);
+	lexical_compact(w->ix);
 	struct lexical_stats st = lexical_stats(w->ix);
 	unsigned there = 0, postings = 0;
 	for (unsigned d = 0; d < DOCS; d++) {
@@ -192,6 +196,12 @@ static void long_and_empty_queries(void **state)
 	assert_int_equal(hits[0].doc, 0); /* of equal ones the older */
 	assert_int_equal(lexical_df(ix, "common", 6), 2000);
 	assert_int_equal(lexical_df(ix, "other", 5), 0);
+	lexical_remove(ix, 0); /* not cut out yet, and not found */
+	lexical_remove(ix, 0);
+	lexical_remove(ix, 99999);
+	assert_int_equal(lexical_search(ix, "x0 common", 9, t, NULL, &s, hits, 3, &n, NULL), 0);
+	assert_int_equal(n, 3);
+	assert_int_equal(hits[0].doc, 1);
 	lexical_scratch_done(&s);
 	lexical_free(ix);
 	tokens_free(t);

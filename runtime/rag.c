@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: MIT */
+/* rag.c - the collection: which documents are in, which are to be read, and why some cannot. L2; loop thread only. */
+#include "runtime/rag.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "lib/crc32c.h"
+#include "runtime/rag_i.h"
+#include "runtime/runtime_i.h"
+
+struct rag *rag_of(struct runtime *rt)
+{
+	return rt->rag;
+}
+
+/* Made with the first document: a daemon without any needs none of it. */
+static struct rag *rag_make(struct runtime *rt)
+{
+	struct rag *r = rt->rag;
+	if (r)
+		return r;
+	r = calloc(1, sizeof *r);
+	if (!r || lexical_new(&r->words, NULL) < 0) {
+		free(r);
+		return NULL;
+	}
+	pthread_rwlock_init(&r->lock, NULL);
+	r->rt = rt;
+	rt->rag = r;
+	return r;
+}
+
+static size_t place_of(const struct rag *r, uint32_t serial)
+{
+	size_t low = 0, n = r->docs_n;
+	while (low < n) {
+		size_t mid = low + (n - low) / 2;
+		if (r->docs[mid]->serial < serial)
+			low = mid + 1;
+		else
+			n = mid;
+	}
+	return low;
+}
+
+static struct rag_doc *doc_of(struct rag *r, uint32_t serial, bool make)
+{
+	size_t at = place_of(r, serial);
+	if (at < r->docs_n && r->docs[at]->serial == serial)
+		return r->docs[at];
+	if (!make)
+		return NULL;
+	if (r->docs_n == r->docs_cap) {
+		size_t cap = r->docs_cap ? 2 * r->docs_cap : 64;
+		struct rag_doc **docs = realloc(r->docs, cap * sizeof(struct rag_doc *));
+		if (!docs)
+			return NULL;
+		r->docs = docs;
+		r->docs_cap = cap;
+	}
+	struct rag_doc *d = calloc(1, sizeof *d);
+	if (!d)
+		return NULL;
+	d->serial = serial;
+	memmove(&r->docs[at + 1], &r->docs[at], (r->docs_n++ - at) * sizeof(struct rag_doc *));
+	r->docs[at] = d;
+	return d;
+}
+
+struct rag_doc *rag_doc(struct rag *r, uint32_t serial)
+{
+	return doc_of(r, serial, false);
+}
+
+void rag_doc_drop(struct rag *r, struct rag_doc *d)
+{
+	size_t at = place_of(r, d->serial);
+	memmove(&r->docs[at], &r->docs[at + 1], (--r->docs_n - at) * sizeof(struct rag_doc *));
+	free(d->error);
+	free(d);
+}
+
+static int enqueue(struct rag *r, uint32_t serial)
+{
+	if (r->queue_head && r->queue_n == r->queue_cap) {
+		r->queue_n -= r->queue_head;
+		memmove(r->queue, r->queue + r->queue_head, r->queue_n * sizeof *r->queue);
+		r->queue_head = 0;
+	}
+	if (r->queue_n == r->queue_cap) {
+		size_t cap = r->queue_cap ? 2 * r->queue_cap : 64;
+		uint32_t *queue = realloc(r->queue, cap * sizeof *queue);
+		if (!queue)
+			return -ENOMEM;
+		r->queue = queue;
+		r->queue_cap = cap;
+	}
+	r->queue[r->queue_n++] = serial;
+	r->queued++;
+	return 0;
+}
+
+/* Hidden ones are no documents: what editors and rsync write aside, .git. */
+static bool is_hidden(struct runtime *rt, const struct file *f)
+{
+	for (; f && f->serial; f = file_by_serial(rt, f->parent))
+		if (f->name[0] == '.')
+			return true;
+	return false;
+}
+
+bool rag_is_document(struct runtime *rt, const struct file *f)
+{
+	return f && S_ISREG(f->mode) && f->content && !is_hidden(rt, f);
+}
+
+void rag_file_changed(struct runtime *rt, uint32_t serial)
+{
+	const struct file *f = file_by_serial(rt, serial);
+	bool is_doc = rag_is_document(rt, f);
+	struct rag *r = is_doc ? rag_make(rt) : rt->rag;
+	struct rag_doc *d = r ? doc_of(r, serial, is_doc) : NULL;
+	if (!d || d->queued || (is_doc && d->content == f->content && d->name == crc32c(f->name, strlen(f->name))))
+		return; /* another folder or owner alone: they are looked up when it is found */
+	d->queued = enqueue(r, serial) == 0;
+	rag_ingest_next(r);
+}
+
+void rag_start(struct runtime *rt)
+{
+	for (const struct file *f = file_next_of_all(rt, 0); f; f = file_next_of_all(rt, f->serial))
+		rag_file_changed(rt, f->serial);
+}
+
+void rag_stop(struct runtime *rt)
+{
+	if (rt->rag)
+		rt->rag->closing = true;
+}
+
+void rag_close(struct runtime *rt)
+{
+	struct rag *r = rt->rag;
+	if (!r)
+		return;
+	rag_questions_end(r);
+	for (size_t i = 0; i < r->docs_n; i++) {
+		free(r->docs[i]->error);
+		free(r->docs[i]);
+	}
+	for (uint32_t i = 0; i < r->pieces_n; i++)
+		free(r->pieces[i].heading);
+	lexical_free(r->words);
+	pthread_rwlock_destroy(&r->lock);
+	free(r->pieces);
+	free(r->docs);
+	free(r->queue);
+	free(r);
+	rt->rag = NULL;
+}
+
+int rag_render_stats(struct runtime *rt, struct buf *out)
+{
+	struct rag *r = rt->rag;
+	struct lexical_stats st = {0};
+	size_t bad = 0, in = 0;
+	for (size_t i = 0; r && i < r->docs_n; i++) {
+		bad += r->docs[i]->error != NULL;
+		in += !r->docs[i]->error && r->docs[i]->content;
+	}
+	if (r) {
+		pthread_rwlock_rdlock(&r->lock);
+		st = lexical_stats(r->words);
+		pthread_rwlock_unlock(&r->lock);
+	}
+	buf_printf(out, "documents %zu\npassages %llu\nterms %llu\npending %llu\nunreadable %zu\nquestions %llu\nmemory_mb %.1f\n",
+		   in, (unsigned long long)st.docs, (unsigned long long)st.terms,
+		   (unsigned long long)(r ? r->queued - r->done : 0), bad, (unsigned long long)(r ? r->asked : 0),
+		   (double)(st.bytes + (r ? r->pieces_cap * sizeof *r->pieces : 0)) / (1 << 20));
+	for (size_t i = 0; r && i < r->docs_n; i++) {
+		const struct file *f = r->docs[i]->error ? file_by_serial(rt, r->docs[i]->serial) : NULL;
+		if (!f)
+			continue;
+		buf_adds(out, "unread ");
+		file_path(rt, f, out);
+		buf_printf(out, ": %s\n", r->docs[i]->error);
+	}
+	return out->fail;
+}
