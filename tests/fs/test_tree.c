@@ -101,7 +101,7 @@ static void check_row(struct client *c, const struct fs_node *n, const char *pat
 		handle_release(h);
 	}
 	if (!(n->mode & 0007))
-		refuses(c, &stranger, path, O_RDWR, strstr(path, "run.d/") ? -ENOENT : -EACCES);
+		refuses(c, &stranger, path, O_RDWR, strstr(path, ".d/") ? -ENOENT : -EACCES);
 }
 
 static void put_document(struct client *c, const char *path, const char *text)
@@ -135,11 +135,14 @@ static void every_row_is_found_with_its_mode_and_reads(void **state)
 	assert_int_equal(engine_run(&c->engine, "a", "question", out, sizeof out, &e), 0);
 	assert_string_equal(out, "question");
 	handle_release(client_opened(c, "agents/a/run.d/mine", O_WRONLY | O_CREAT));
+	handle_release(client_opened(c, "rag/query.d/mine", O_WRONLY | O_CREAT));
 	put_document(c, "policies/a.yaml", "version: \"1.0\"\npolicies: []\n");
 	put_document(c, "sandbox/profiles/a.yaml", "process:\n  process_priority: 5\n");
 	make_files(c);
 	for (const struct fs_node *const *table = fs_tables; *table; table++)
 		for (const struct fs_node *n = *table; n->path; n++) {
+			if (strstr(n->path, "{approval}")) /* there while an act waits: tests/mount/test_approvals.sh */
+				continue;
 			const char *const one[] = {"", NULL};
 			for (const char *const *key = n->keys ? n->keys : one; *key; key++, rows++) {
 				path_of(n, *key, path);
