@@ -242,6 +242,7 @@ struct commit {           /* a text on its way into the journal */
 	struct fs_req *req;
 	unsigned pending;              /* records that are not durable yet, and the caller */
 	uint64_t writes;               /* of h when it began */
+	bool late;		       /* the object was made after put had returned */
 	struct waiting_flush *waiting; /* flushes that found it under way; newest first */
 	struct err e;
 };
@@ -264,6 +265,8 @@ static void doc_committed(struct handle *h)
 	doc_unname(h->t, d);
 }
 
+static void became_object(struct commit *c);
+
 static void commit_part(void *arg, const struct err *e)
 {
 	struct commit *c = arg;
@@ -272,6 +275,13 @@ static void commit_part(void *arg, const struct err *e)
 		c->e = *e;
 	if (--c->pending)
 		return;
+	if (c->e.code == ERR_NONE && h->doc && !h->doc->hidden && !c->late) { /* its store took its time */
+		c->late = true;
+		c->pending = 1;
+		became_object(c);
+		if (--c->pending)
+			return;
+	}
 	h->commit = NULL;
 	if (h->writes == c->writes) /* a text that was refused is not tried again either */
 		h->st.dirty = false;

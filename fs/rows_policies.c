@@ -59,6 +59,14 @@ static int check_ask(const struct fs_ctx *c, const char *q, size_t len, struct b
 	return r < 0 ? r : decide(c, &w, false, out, e);
 }
 
+static int explain_ask(const struct fs_ctx *c, const char *q, size_t len, struct buf *out, struct err *e)
+{
+	struct policy_words w = {0};
+	autofree char *text = strndup(q, len);
+	int r = text ? read_words(text, &w, e) : err_set(e, ERR_SYS_MEMORY, "no memory for the request");
+	return r < 0 ? r : policies_explain(c->rt, &w, out, e);
+}
+
 static int check_check(const struct fs_ctx *c, const char *q, size_t len, struct err *e)
 {
 	return check_ask(c, q, len, NULL, e);
@@ -113,6 +121,9 @@ const struct fs_node fs_nodes_policies[] = {
 	{.path = "policies/check.json", .mode = 0666, .kind = FS_CALL, .action = "policy.check",
 	 .ask = check_json_ask, .check = check_json_check,
 	 .doc = "the same in JSON: {\"operation\":\"Read\",\"resource\":\"/tmp/a\"}"},
+	{.path = "policies/explain", .mode = 0666, .kind = FS_CALL, .action = "policy.check",
+	 .ask = explain_ask, .check = check_check,
+	 .doc = "the same question: every rule that matches, the weightiest first, then the decision"},
 	{.path = "policies/effective", .mode = 0444, .kind = FS_RENDERED, .action = "policy.read",
 	 .read = effective_read, .doc = "the active set: its version and its rules, the weightiest first"},
 	{.path = "policies/stats", .mode = 0444, .kind = FS_RENDERED, .action = "policy.read",

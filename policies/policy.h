@@ -117,6 +117,10 @@ int policy_explain(const struct policy_set *s, const struct policy_request *q, s
 /* Every rule in order of its weight, a line "EFFECT name (file:line) priority N" each. 0 or -errno of the buffer. */
 int policy_list(const struct policy_set *s, struct buf *out);
 
+/* What differs from one set to another, a line each: "+ EFFECT name (file:line)" for a rule that is new, "- " for one that is gone, "~ "
+ * for one of that name that says something else. How many in *ret_n. 0 or -errno of the buffer. */
+int policy_diff(const struct policy_set *from, const struct policy_set *to, size_t *ret_n, struct buf *out);
+
 /* ---- a request in words (asked.c) ---- */
 
 struct policy_words { /* borrowed; NULL: not said */

@@ -57,6 +57,7 @@ struct rule {
 	struct pattern *patterns;
 	size_t patterns_n;
 	struct value *limits, *to;
+	unsigned char digest[16]; /* of all that it says */
 };
 
 /* What holds from one tier to another; zeroed: nothing was said. */

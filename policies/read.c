@@ -2,6 +2,7 @@
 /* read.c - the text of a policy file becomes rules; everything that is not understood is refused with its line, because
  * a rule that is half read decides wrongly. L1; any thread. */
 #include <errno.h>
+#include <sodium.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -252,6 +253,17 @@ static int read_rule(struct rule *r, const struct value *v, struct err *e)
 	return n < 0 ? n : read_patterns(r, value_get(v, "resources"), e);
 }
 
+/* Of everything in it, however it is laid out. */
+static int digest(struct rule *r, const struct value *v, struct err *e)
+{
+	autobuf struct buf text;
+	buf_init(&text, 2 * VALUE_TEXT_MAX);
+	if (value_dump_json(v, &text) < 0)
+		return no_memory(e);
+	crypto_generichash(r->digest, sizeof r->digest, (const unsigned char *)text.data, text.len, NULL, 0);
+	return 0;
+}
+
 static int add_rule(struct policy_set *s, const char *file, const struct value *v, struct err *e)
 {
 	if (s->rules_n == POLICY_RULES_MAX)
@@ -271,6 +283,8 @@ static int add_rule(struct policy_set *s, const char *file, const struct value *
 			   .rank = (uint32_t)s->rules_n};
 	s->rules[s->rules_n++] = r;
 	int n = read_rule(r, v, e);
+	if (n == 0)
+		n = digest(r, v, e);
 	const struct rule *other = n == 0 ? map_get(&s->names, r->name, strlen(r->name)) : NULL;
 	if (other)
 		return policy_wrong(e, file, v->line, "a rule named '%.60s' stands at %.100s:%u already", r->name,

@@ -155,6 +155,7 @@ static int make(struct runtime *rt, const struct approval_ask *q, struct err *e)
 			  .uid = q->agent ? 0 : q->who->uid,
 			  .view = q->agent ? 0 : q->who->view,
 			  .action = q->action,
+			  .tier = q->tier,
 			  .resource_type = q->type,
 			  .operation = q->op,
 			  .resource = q->resource,

@@ -48,7 +48,7 @@ struct approval_ask {
 	const struct actor *who;
 	const struct agent *agent; /* whose run it is, NULL: an act of who's */
 	uint32_t run;
-	const char *action, *type, *op, *resource, *arguments;
+	const char *action, *tier, *type, *op, *resource, *arguments; /* tier NULL: not known */
 	const struct policy_decision *d;
 	const char *version; /* of the set */
 };

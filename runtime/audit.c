@@ -55,6 +55,7 @@ struct audit {
 	atomic_bool sleeping, no_verifying;
 	/* the loop's */
 	struct verifying *verifying;
+	bool closing;
 	char verified[1024];
 };
 
@@ -358,7 +359,8 @@ static void verify_done(uv_work_t *w, int status)
 	audit_report_text(&v->report, &text);
 	snprintf(a->verified, sizeof a->verified, "%s", text.data);
 	a->verifying = NULL;
-	v->done.fn(v->done.arg, v->r < 0 ? &v->e : NULL);
+	if (!a->closing) /* else whoever asked is gone */
+		v->done.fn(v->done.arg, v->r < 0 ? &v->e : NULL);
 	free(v);
 }
 
@@ -395,6 +397,7 @@ void audit_close(struct audit *a)
 	if (!a)
 		return;
 	audit_stop_verifying(a);
+	a->closing = true;
 	pthread_mutex_lock(&a->mu);
 	a->stop = true;
 	pthread_cond_signal(&a->wake);

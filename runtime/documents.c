@@ -145,21 +145,12 @@ static int commit(struct runtime *rt, enum document_kind k, const struct actor *
 	return r;
 }
 
-int document_put(struct runtime *rt, enum document_kind k, const struct actor *who, const char *file, const char *text,
-		 size_t len, struct runtime_done done, struct err *e)
+/* The record of a put whose text was taken. */
+static int put_prepared(struct runtime *rt, enum document_kind k, const struct actor *who, const char *file, const char *text,
+			size_t len, struct runtime_done done, struct err *e)
 {
 	const struct document_type *t = types[k];
 	const struct document *old = by_name(rt, k, file);
-	int r = document_may_begin(rt, k, file, e);
-	if (r == 0)
-		r = old ? may_change(rt, k, who, old, (mode_t)old->mode_bits, e)
-			: runtime_authorize(rt, who, t->action, file, who->uid, who->gid, 0600, W_OK, e);
-	if (r == 0 && memchr(text, 0, len))
-		r = err_set(e, t->invalid, "%s: a NUL byte is no text", file);
-	if (r == 0)
-		r = t->prepare(rt, &(struct document_change){.put = file, .text = text, .len = len}, e);
-	if (r < 0)
-		return r;
 	autofree char *copy = strndup(text, len);
 	if (!copy) {
 		t->abandon(rt);
@@ -174,6 +165,75 @@ int document_put(struct runtime *rt, enum document_kind k, const struct actor *w
 			  .fresh = !old,
 			  .text = copy};
 	return commit(rt, k, who, &f, done, e);
+}
+
+struct putting { /* a text that is prepared in the background */
+	struct runtime *rt;
+	enum document_kind k;
+	struct actor who;
+	char *file, *text;
+	size_t len;
+	struct runtime_done done;
+};
+
+static void put_end(struct putting *p)
+{
+	free(p->file);
+	free(p->text);
+	free(p);
+}
+
+static void put_then(void *arg, int r, const struct err *why)
+{
+	struct putting *p = arg;
+	struct err e;
+	if (r == 0) {
+		r = put_prepared(p->rt, p->k, &p->who, p->file, p->text, p->len, p->done, &e);
+		why = &e;
+	}
+	if (r < 0 && why)
+		p->done.fn(p->done.arg, why);
+	put_end(p); /* r < 0 without a reason: the daemon ends, and nobody is left to tell */
+}
+
+/* false: it is to be prepared at once. */
+static bool put_later(struct runtime *rt, enum document_kind k, const struct actor *who, const char *file, const char *text,
+		      size_t len, struct runtime_done done, struct err *e, int *ret)
+{
+	struct putting *p = calloc(1, sizeof *p);
+	*ret = 0;
+	if (p)
+		*p = (struct putting){rt, k, *who, strdup(file), strndup(text, len), len, done};
+	if (!p || !p->file || !p->text) {
+		if (p)
+			put_end(p);
+		*ret = err_set(e, ERR_SYS_MEMORY, "no memory for '%s'", file);
+		return true;
+	}
+	p->who.groups = NULL; /* the request's; who may was asked */
+	if (types[k]->prepare_later(rt, &(struct document_change){.put = p->file, .text = p->text, .len = len}, put_then, p))
+		return true;
+	put_end(p);
+	return false;
+}
+
+int document_put(struct runtime *rt, enum document_kind k, const struct actor *who, const char *file, const char *text,
+		 size_t len, struct runtime_done done, struct err *e)
+{
+	const struct document_type *t = types[k];
+	const struct document *old = by_name(rt, k, file);
+	int r = document_may_begin(rt, k, file, e);
+	if (r == 0)
+		r = old ? may_change(rt, k, who, old, (mode_t)old->mode_bits, e)
+			: runtime_authorize(rt, who, t->action, file, who->uid, who->gid, 0600, W_OK, e);
+	if (r == 0 && memchr(text, 0, len))
+		r = err_set(e, t->invalid, "%s: a NUL byte is no text", file);
+	if (r < 0)
+		return r;
+	if (t->prepare_later && put_later(rt, k, who, file, text, len, done, e, &r))
+		return r;
+	r = t->prepare(rt, &(struct document_change){.put = file, .text = text, .len = len}, e);
+	return r < 0 ? r : put_prepared(rt, k, who, file, text, len, done, e);
 }
 
 static int find(struct runtime *rt, enum document_kind k, uint32_t serial, struct document **ret, struct err *e)

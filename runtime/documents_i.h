@@ -30,6 +30,10 @@ struct document_type {
 	/* Take the change before it is journalled; `abandon` when it then is not. */
 	int (*prepare)(struct runtime *rt, const struct document_change *c, struct err *e);
 	void (*abandon)(struct runtime *rt);
+	/* As prepare, for a put that takes too long for the loop, which then is false: then(arg, r, e) comes later, on the loop, and
+	 * what it does at once may rely on what was prepared. NULL: none takes long. */
+	bool (*prepare_later)(struct runtime *rt, const struct document_change *c, void (*then)(void *arg, int r, const struct err *e),
+			      void *arg);
 	/* The change is in the table. Not called in replay. */
 	void (*changed)(struct runtime *rt);
 };

@@ -28,6 +28,9 @@ int policies_may_connect(struct runtime *rt, struct agent *a, const struct agent
  * JSON. 0, or -EINVAL POLICY_003 POLICY_004 for what is no request. */
 int policies_check(struct runtime *rt, const struct policy_words *w, bool json, struct buf *out, struct err *e);
 
+/* The same question: every rule that matches, and the decision. -EINVAL also where no set is active. */
+int policies_explain(struct runtime *rt, const struct policy_words *w, struct buf *out, struct err *e);
+
 /* Texts: the set's files and rules in the order of their weight; its counters. 0 or -errno of the buffer. */
 int policies_render_effective(struct runtime *rt, struct buf *out);
 int policies_render_stats(struct runtime *rt, struct buf *out);

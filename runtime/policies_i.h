@@ -7,6 +7,13 @@
 struct policies {
 	struct policy_set *active; /* NULL: why says what is wrong */
 	struct policy_set *next;   /* compiled for the record that is being written */
+	struct policy_tried {	   /* compiled when a text was looked at: it is likely to be put next */
+		struct policy_set *set;
+		char *file, *text;
+		uint64_t loads; /* and of use only while no other set was loaded */
+	} tried;
+	unsigned compiling; /* in the background */
+	bool closing;
 	struct err why;
 	uint64_t loaded_ms, loads, refused;
 	uint64_t asked, denied, audited, escalated;

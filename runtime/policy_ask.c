@@ -56,6 +56,7 @@ static int note(struct runtime *rt, const struct asking *k, const struct policy_
 			  .object = k->agent ? k->agent->name : "",
 			  .serial = k->agent ? k->agent->serial : 0,
 			  .action = k->action,
+			  .tier = k->q.tier,
 			  .resource_type = policy_type_word(k->q.type),
 			  .operation = policy_op_word(k->q.op),
 			  .resource = k->q.resource,
@@ -94,6 +95,7 @@ static int escalate(struct runtime *rt, const struct asking *k, const struct pol
 				 .agent = k->agent,
 				 .run = k->run,
 				 .action = k->action,
+				 .tier = k->q.tier,
 				 .type = policy_type_word(k->q.type),
 				 .op = policy_op_word(k->q.op),
 				 .resource = k->q.resource,
@@ -315,24 +317,45 @@ static void answer_json(const struct policy_decision *d, const char *version, st
 	buf_printf(out, ",\"audit\":%s,\"version\":\"%s\"}\n", d->audit ? "true" : "false", version);
 }
 
+/* The request that w says, of an agent that exists with what its spec says; *ret_spec is to be freed in any case. */
+static int request_of(struct runtime *rt, const struct policy_words *w, struct policy_asked *ret, struct policy_pair pairs[PAIRS_MAX],
+		      struct agent_spec **ret_spec, struct err *e)
+{
+	int r = policy_asked_make(ret, w, e);
+	const struct agent *a = r == 0 && w->agent ? agent_find(rt, w->agent, strlen(w->agent)) : NULL;
+	if (a && agent_spec_of(a, ret_spec, NULL) == 0)
+		identify(&ret->q, *ret_spec, pairs);
+	if (r == 0 && w->tier)
+		ret->q.tier = w->tier;
+	return r;
+}
+
 int policies_check(struct runtime *rt, const struct policy_words *w, bool json, struct buf *out, struct err *e)
 {
 	struct policy_asked asked;
 	struct policy_pair pairs[PAIRS_MAX];
 	struct policy_decision d = {.effect = POLICY_DENY};
 	struct agent_spec *s = NULL;
-	int r = policy_asked_make(&asked, w, e);
-	if (r < 0)
-		return r;
-	const struct agent *a = w->agent ? agent_find(rt, w->agent, strlen(w->agent)) : NULL;
-	if (a && agent_spec_of(a, &s, NULL) == 0) /* one that exists is known */
-		identify(&asked.q, s, pairs);
-	if (w->tier)
-		asked.q.tier = w->tier;
-	if (rt->policies.active)
+	int r = request_of(rt, w, &asked, pairs, &s, e);
+	if (r == 0 && rt->policies.active)
 		policy_decide(rt->policies.active, &asked.q, &d);
-	(json ? answer_json : answer_text)(
-		&d, rt->policies.active ? policy_set_version(rt->policies.active) : "none", out);
+	if (r == 0)
+		(json ? answer_json : answer_text)(
+			&d, rt->policies.active ? policy_set_version(rt->policies.active) : "none", out);
 	agent_spec_free(s);
-	return out->fail;
+	return r < 0 ? r : out->fail;
+}
+
+int policies_explain(struct runtime *rt, const struct policy_words *w, struct buf *out, struct err *e)
+{
+	struct policy_asked asked;
+	struct policy_pair pairs[PAIRS_MAX];
+	struct agent_spec *s = NULL;
+	int r = request_of(rt, w, &asked, pairs, &s, e);
+	if (r == 0 && !rt->policies.active)
+		r = err_set(e, ERR_POLICY_INVALID, "the stored policies do not load: %.300s", rt->policies.why.msg);
+	if (r == 0)
+		r = policy_explain(rt->policies.active, &asked.q, out);
+	agent_spec_free(s);
+	return r;
 }

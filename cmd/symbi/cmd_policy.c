@@ -7,6 +7,7 @@
 #include "cli.h"
 #include "lib/mem.h"
 #include "policies/policy.h"
+#include "runtime/policy_simulate.h"
 
 #define FILES_MAX 256
 #define SHOW_MAX  (16u << 20)
@@ -134,29 +135,73 @@ static int test(const struct policy_set *s, const char *file)
 	return bad ? CLI_FAILED : 0;
 }
 
+/* ---- another set ---- */
+
+static int simulate(const struct policy_set *s, struct where *w)
+{
+	struct err e = {0};
+	char dir[PATH_MAX + 16];
+	struct policy_simulated n;
+	autobuf struct buf text;
+	buf_init(&text, SHOW_MAX);
+	if (where_find(w, &e) < 0)
+		return say_failed(&e);
+	snprintf(dir, sizeof dir, "%s/journal", w->at.state);
+	if (policy_simulate(dir, s, &text, &n, &e) < 0)
+		return say_failed(&e);
+	buf_printf(&text, "%llu of %llu recorded decisions would differ\n", (unsigned long long)n.differ,
+		   (unsigned long long)n.decisions);
+	return say_out(&text) || n.differ ? CLI_FAILED : 0;
+}
+
+static int diff(const struct policy_set *to, const char *from_file)
+{
+	struct err e = {0};
+	struct policy_set *from = NULL;
+	size_t n = 0;
+	autobuf struct buf text;
+	buf_init(&text, SHOW_MAX);
+	if (load(&from, (char *[]){(char *)from_file}, 1, &e) < 0)
+		return say_failed(&e);
+	policy_diff(from, to, &n, &text);
+	policy_set_free(from);
+	return say_out(&text) || n ? CLI_FAILED : 0;
+}
+
 int cmd_policy(const struct command *c, int argc, char **argv)
 {
 	struct err e = {0};
 	struct policy_words w = {0};
 	struct policy_set *s = NULL;
-	const char *cases = NULL;
+	const char *cases = NULL, *from = NULL;
+	struct where where = {0};
 	const struct opt opts[] = {{"type", &w.type, NULL},	    {"operation", &w.op, NULL},
 				   {"resource", &w.resource, NULL}, {"agent", &w.agent, NULL},
 				   {"tier", &w.tier, NULL},	    {"level", &w.level, NULL},
 				   {"address", &w.address, NULL},   {"cases", &cases, NULL},
+				   {"from", &from, NULL},	    {"state", &where.state, NULL},
 				   {NULL, NULL, NULL}};
 	int at = opts_read(c, argc, argv, opts, 2, argc);
 	if (at < 0)
 		return CLI_USAGE;
 	const char *what = argv[at];
-	bool is_test = strcmp(what, "test") == 0, is_check = strcmp(what, "check") == 0;
-	if (!is_test && !is_check && strcmp(what, "explain") != 0)
-		return opts_wrong(c, "'%s' is none of check, explain, test", what);
-	if (is_test && !cases)
+	static const char *const known[] = {"check", "explain", "test", "simulate", "diff"};
+	size_t i = 0;
+	while (i < ARRAY_LEN(known) && strcmp(known[i], what) != 0)
+		i++;
+	if (i == ARRAY_LEN(known))
+		return opts_wrong(c, "'%s' is none of check, explain, test, simulate, diff", what);
+	if (i == 2 && !cases)
 		return opts_wrong(c, "test needs --cases FILE");
+	if (i == 4 && !from)
+		return opts_wrong(c, "diff needs --from FILE");
 	if (load(&s, argv + at + 1, (unsigned)(argc - at - 1), &e) < 0)
 		return say_failed(&e);
-	int status = is_check ? check(s) : is_test ? test(s, cases) : explain(s, &w);
+	int status = i == 0   ? check(s)
+		     : i == 1 ? explain(s, &w)
+		     : i == 2 ? test(s, cases)
+		     : i == 3 ? simulate(s, &where)
+			      : diff(s, from);
 	policy_set_free(s);
 	return status;
 }

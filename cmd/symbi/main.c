@@ -66,11 +66,14 @@ static const struct command commands[] = {
 	 "with that of OLD; check proves it to whom has neither. Exit status 1 when something is not as it was signed."},
 	{"policy", cmd_policy,
 	 "check FILE... | explain FILE... --operation OP --resource NAME [--type TYPE] [--agent NAME] "
-	 "[--tier TIER] [--level LEVEL] [--address IP] | test FILE... --cases FILE",
+	 "[--tier TIER] [--level LEVEL] [--address IP] | test FILE... --cases FILE | simulate FILE... [--state DIR] | "
+	 "diff FILE... --from FILE",
 	 "check access policies, explain what they decide, run cases; works without the daemon",
 	 "explain prints every rule that matches, then the decision; exit status 0 when it is Allow or Limit.\n"
 	 "test runs a file of cases: maps with operation, resource and expect, and where it matters type,\n"
-	 "agent, tier, level, address, rule. Exit status 1 when one is not as expected."},
+	 "agent, tier, level, address, rule. Exit status 1 when one is not as expected. simulate makes the decisions that the\n"
+	 "journal has recorded once more with FILEs as the set, and lists those that would differ; diff lists the rules that are\n"
+	 "new (+), gone (-) or another (~). Both end with exit status 1 when something differs."},
 	{"secrets", cmd_secrets,
 	 "keygen [--out FILE] | encrypt --in FILE --out FILE | decrypt --in FILE [--out FILE] | edit --file FILE | "
 	 "import --in FILE --out FILE [--new-key FILE] | rotate --file FILE --new-key FILE | info --file FILE; "

@@ -40,3 +40,17 @@ has "$err" "cases.yaml:1: 'expects'"
 expect 2 policy
 expect 2 policy decide $example
 expect 2 policy test $example
+
+# ---- another set ----
+expect 0 policy diff $example --from $example
+same "$out" ""
+sed -e 's/priority: 200/priority: 201/' $example >"$dir/other.yaml"
+quiet=1 expect 1 policy diff "$dir/other.yaml" --from $example
+has "$out" "~ Deny"
+same "$(wc -l <<<"$out")" 1
+printf 'version: "1.0"\npolicies: []\n' >"$dir/none.yaml"
+quiet=1 expect 1 policy diff "$dir/none.yaml" --from $example
+has "$out" "- Deny"
+quiet=1 expect 1 policy diff $example --from "$dir/none.yaml"
+has "$out" "+ Deny"
+expect 2 policy diff $example

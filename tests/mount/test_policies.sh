@@ -20,7 +20,7 @@ names() { # in one line
 
 up
 works "there is a directory" test -d "$P"
-eq "it holds the tree's own files alone" "check check.json effective stats" "$(ls -C -w 200 "$P" | tr -s ' ')"
+eq "it holds the tree's own files alone" "check check.json effective explain stats" "$(ls -C -w 200 "$P" | tr -s ' ')"
 empty=$(version)
 
 rule a Allow >"$P/a.yaml"
@@ -108,6 +108,51 @@ if [ "$(id -u)" = 0 ] && command -v setpriv >/dev/null; then
   refused "changes none" "${other[@]}" bash -c "echo x >$P/a.yaml"
   refused "removes none" "${other[@]}" rm -f "$P/a.yaml"
 fi
+
+# ---- another set, on what was decided ----
+printf 'version: "1.0"\npolicies: []\n' >"$T/empty.yaml"
+simulated=$("$TEST_BIN/symbi" policy simulate "$T/empty.yaml" --state "$S")
+like "simulate names the decision that another set would make otherwise" "^[0-9]+ agent shell Execute Tier None: Deny \(walls\) -> Allow \(no_match\)" "$simulated"
+like "and counts" "^1 of [0-9]+ recorded decisions would differ" "$simulated"
+cat >"$T/same.yaml" <<'SPEC'
+version: "1.0"
+policies:
+  - name: another-wall
+    effect: Deny
+    conditions: [{resource_type: Tier}, {agent: shell}, {agent_tier: None}]
+    resources: ["None"]
+    operations: [Execute]
+SPEC
+works "a set that decides the same differs in nothing" "$TEST_BIN/symbi" policy simulate "$T/same.yaml" --state "$S"
+
+# ---- a set that takes long to compile ----
+many() {
+  printf 'version: "1.0"\npolicies:\n'
+  for ((i = 0; i < $1; i++)); do
+    printf -- '  - name: many%d\n    effect: %s\n    resources: ["/data/%d/**"]\n    operations: [Read]\n' "$i" "$2" "$i"
+  done
+}
+many 10000 Allow >"$T/many.yaml"
+works "10,000 rules are taken" cp "$T/many.yaml" "$P/many.yaml"
+same "byte for byte" "$T/many.yaml" "$P/many.yaml"
+eq "there is one file of that name" 1 "$(names | tr ' ' '\n' | grep -c '^many.yaml$')"
+like "and they decide" "^effect Allow" "$(echo "Read /data/9999/x" >"$P/check" && cat "$P/check")"
+like "explain names the rule" "^matches Allow many9999 .*" "$(echo "Read /data/9999/x" >"$P/explain" && cat "$P/explain")"
+sed -i '40002s/.*/    operations: [Reed]/' "$T/many.yaml"
+refused "one wrong word in them is found" cp "$T/many.yaml" "$P/many.yaml"
+like "and said with its line" "POLICY_002.*many.yaml:40002" "$(tail -1 "$M/errors")"
+like "the others still decide" "^effect Allow" "$(echo "Read /data/9999/x" >"$P/check" && cat "$P/check")"
+rule many5 Deny >"$T/same.yaml"
+refused "a small file with a rule of that name is refused when it is closed" cp "$T/same.yaml" "$P/same.yaml"
+gone "and leaves no name" "$P/same.yaml"
+(for ((i = 0; i < 20; i++)); do many 3000 Allow >"$P/other.yaml"; rm -f "$P/other.yaml"; done) 2>/dev/null &
+busy=$!
+for ((i = 0; i < 20; i++)); do rule "s$i" Allow >"$P/small.yaml" || break; done
+eq "others are put meanwhile" 20 "$i"
+kill $busy 2>/dev/null
+wait $busy 2>/dev/null
+eq "the last one stands" "$(rule s19 Allow)" "$(cat "$P/small.yaml")"
+works "they go" rm -f "$P/many.yaml" "$P/small.yaml" "$P/other.yaml"
 
 # ---- 1,000 reloads under load ----
 echo ok >"$T/go"

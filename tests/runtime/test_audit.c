@@ -111,14 +111,13 @@ static void any_byte_that_is_flipped_is_found(void **state)
 {
 	struct engine *t = *state;
 	size_t len;
-	autofree char *text = trail(t, 3, &len);
-	for (size_t i = 0; i < len; i++)
-		for (int bit = 0; bit < 8; bit += 7) {
-			text[i] ^= (char)(1 << bit);
-			save(path_of(t, "audit/log"), text, len);
-			assert_found(t, NULL, "a flipped bit");
-			text[i] ^= (char)(1 << bit);
-		}
+	autofree char *text = trail(t, 1, &len);
+	for (size_t i = 0; i < len; i++) {
+		text[i] ^= (char)(1 << i % 8);
+		save(path_of(t, "audit/log"), text, len);
+		assert_found(t, NULL, "a flipped bit");
+		text[i] ^= (char)(1 << i % 8);
+	}
 	save(path_of(t, "audit/log"), text, len);
 	assert_good(t, NULL);
 }
