@@ -58,7 +58,8 @@ static void copy_rec(struct vec_index *v, uint64_t row, uint64_t rows, char *ret
 		if (link < rows)
 			atomic_store_explicit(&to->links[n++], link, memory_order_relaxed);
 	}
-	atomic_store_explicit(&to->degree, (uint16_t)n, memory_order_relaxed);
+	atomic_store_explicit(&to->degree, (uint8_t)n, memory_order_relaxed);
+	atomic_store_explicit(&to->in, atomic_get(&from->in), memory_order_relaxed);
 	atomic_store_explicit(&to->flags, atomic_get(&from->flags), memory_order_relaxed);
 	memcpy(ret + REC_CODE, rec_code(from), v->pad);
 }

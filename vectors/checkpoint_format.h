@@ -9,7 +9,7 @@
 
 #define PAGE	    4096u
 #define BLOCK	    (1u << 20) /* bytes of records under one checksum; whole records are in it or cross its end */
-#define CHECK_BELOW (64ull << 20) /* bytes of records that are checked before an open returns */
+#define CHECK_BELOW (8ull << 20) /* bytes of records that are checked before an open returns */
 
 enum { SEC_RECORDS, SEC_BLOCKS, SEC_ROWS, SEC_ALIVE, SEC_QUEUE, SEC_LABELS, SECTIONS };
 

@@ -5,7 +5,9 @@
 
 #include "vectors/vec_i.h"
 
-#define ENTRY_STARTS 4u /* of the sample, the best so many begin */
+#define STARTS(ef)   ((ef) / 8 + 2) /* of the sample, the best so many begin: one alone may be in another corner */
+#define SHORT_LIST   96u /* candidates: below, a place is found by moving others; above, by halving */
+#define AHEAD	     8u	 /* rows that are asked from memory before they are needed */
 
 /* ---- who asks ---- */
 
@@ -41,11 +43,18 @@ void asker_of_vector(const struct vec_index *v, const float *x, struct asker *re
 
 /* ---- the sorted list ---- */
 
-size_t cand_offer(struct cand *pool, size_t *n, size_t cap, float sim, uint32_t row)
+static inline size_t offer(struct cand *pool, size_t *n, size_t cap, float sim, uint32_t row)
 {
 	if (*n == cap && sim <= pool[cap - 1].sim)
 		return cap;
-	size_t lo = 0, hi = *n;
+	size_t i = *n < cap ? (*n)++ : cap - 1;
+	if (cap <= SHORT_LIST) {
+		for (; i && pool[i - 1].sim < sim; i--)
+			pool[i] = pool[i - 1];
+		pool[i] = (struct cand){sim, row};
+		return i;
+	}
+	size_t lo = 0, hi = i;
 	while (lo < hi) {
 		size_t mid = (lo + hi) / 2;
 		if (pool[mid].sim < sim)
@@ -53,11 +62,14 @@ size_t cand_offer(struct cand *pool, size_t *n, size_t cap, float sim, uint32_t 
 		else
 			lo = mid + 1;
 	}
-	if (*n < cap)
-		++*n;
-	memmove(pool + lo + 1, pool + lo, (*n - 1 - lo) * sizeof *pool);
+	memmove(pool + lo + 1, pool + lo, (i - lo) * sizeof *pool);
 	pool[lo] = (struct cand){sim, row};
 	return lo;
+}
+
+size_t cand_offer(struct cand *pool, size_t *n, size_t cap, float sim, uint32_t row)
+{
+	return offer(pool, n, cap, sim, row);
 }
 
 /* ---- the walk ---- */
@@ -73,7 +85,7 @@ static inline void prefetch_rec(const struct vec_index *v, uint32_t row)
 static void seed(struct vec_index *v, struct ctx *c, const struct asker *q, size_t ef)
 {
 	const struct entries *en = atomic_get(&v->entries);
-	size_t cap = ef < ENTRY_STARTS ? ef : ENTRY_STARTS;
+	size_t cap = ef < STARTS(ef) ? ef : STARTS(ef);
 	for (size_t i = 0; i < en->n; i += 4) { /* padded to fours */
 		const uint8_t *x[4];
 		int32_t dot[4];
@@ -107,7 +119,7 @@ static size_t expand(struct vec_index *v, struct ctx *c, const struct asker *q, 
 {
 	uint32_t fresh[LINKS_MAX + 4];
 	size_t n = fresh_links(v, c, row, fresh), best = ef;
-	for (size_t i = 0; i < n && i < 8; i++)
+	for (size_t i = 0; i < n && i < AHEAD; i++)
 		prefetch_rec(v, fresh[i]);
 	for (size_t i = n; i % 4; i++)
 		fresh[i] = fresh[n - 1];
@@ -116,15 +128,21 @@ static size_t expand(struct vec_index *v, struct ctx *c, const struct asker *q, 
 		const uint8_t *x[4];
 		int32_t dot[4];
 		for (size_t j = 0; j < 4; j++) {
-			if (i + j + 8 < n)
-				prefetch_rec(v, fresh[i + j + 8]);
+			if (i + j + AHEAD < n)
+				prefetch_rec(v, fresh[i + j + AHEAD]);
 			r[j] = rec_at(v, fresh[i + j]);
 			x[j] = rec_code(r[j]);
 		}
 		v->k->dot_code4(x, q->code, v->pad, dot);
 		for (size_t j = 0; j < 4 && i + j < n; j++) {
-			size_t at = cand_offer(c->pool, &c->n, ef, similarity(r[j], q, dot[j]), fresh[i + j]);
-			best = at < best ? at : best;
+			float sim = similarity(r[j], q, dot[j]);
+			if (c->n == ef && sim <= c->pool[ef - 1].sim)
+				continue;
+			size_t at = offer(c->pool, &c->n, ef, sim, fresh[i + j]);
+			if (at >= best)
+				continue;
+			best = at;
+			__builtin_prefetch((const char *)r[j] + 64); /* it may be the next whose links are read */
 		}
 	}
 	return best;
@@ -143,6 +161,8 @@ void graph_search(struct vec_index *v, struct ctx *c, const struct asker *q, siz
 			continue;
 		}
 		c->pool[at].row |= CAND_CHECKED;
+		if (at + 1 < c->n)
+			__builtin_prefetch((const char *)rec_at(v, c->pool[at + 1].row & ~CAND_CHECKED) + 64);
 		size_t low = expand(v, c, q, ef, row);
 		at = low <= at ? low : at + 1;
 	}
@@ -204,8 +224,9 @@ int entries_build(struct vec_index *v, struct err *e)
 	uint64_t step = n / want ? n / want : 1, x = 0x9e3779b97f4a7c15ull;
 	for (uint64_t from = 0; from < n && en->n < want; from += step) {
 		x = x * 6364136223846793005ull + 1442695040888963407ull;
-		for (uint64_t row = from + (x >> 33) % step, i = 0; i < step && row < n; row++, i++) {
-			if (!(atomic_get(&rec_at(v, row)->flags) & REC_LINKED) || !row_alive(v, row))
+		for (uint64_t i = 0; i < step; i++) {
+			uint64_t row = from + ((x >> 33) + i) % step;
+			if (row >= n || !(atomic_get(&rec_at(v, row)->flags) & REC_LINKED) || !row_alive(v, row))
 				continue;
 			entries_add(v, en, row);
 			break;

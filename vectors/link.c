@@ -8,7 +8,7 @@
 
 #include "vectors/vec_i.h"
 
-#define SLACK 1.0f /* squared alpha: above 1 keeps more of the nearer, longer links */
+#define SLACK 1.1f /* squared alpha: above 1 keeps more of the nearer, longer links */
 
 static void lock_rec(struct rec *r)
 {
@@ -45,22 +45,56 @@ static bool covered(struct vec_index *v, struct asker *q, const struct cand *c, 
 	return false;
 }
 
-/* Of n candidates, best first, the at most `most` to link. self: of the asker. */
+static void ins_add(struct vec_index *v, uint32_t row)
+{
+	_Atomic uint8_t *in = &rec_at(v, row)->in;
+	uint8_t n = atomic_load_explicit(in, memory_order_relaxed);
+	while (n < INS_MANY && !atomic_compare_exchange_weak(in, &n, (uint8_t)(n + 1)))
+		;
+}
+
+void ins_drop(struct vec_index *v, uint32_t row)
+{
+	_Atomic uint8_t *in = &rec_at(v, row)->in;
+	uint8_t n = atomic_load_explicit(in, memory_order_relaxed);
+	while (n && n < INS_MANY && !atomic_compare_exchange_weak(in, &n, (uint8_t)(n - 1)))
+		;
+}
+
+/* Of n candidates, best first, the at most `most` to link. self: of the asker. A row that few other links lead to is
+ * kept in any case: `linked` says which of the candidates have one from here. */
 static size_t choose(struct vec_index *v, struct asker *scratch, float self, const struct cand *from, size_t n, uint32_t *ret,
-		     size_t most)
+		     size_t most, bool (*linked)(const void *arg, uint32_t row), const void *arg)
 {
 	size_t kept = 0;
-	for (size_t i = 0; i < n && kept < most; i++)
-		if (!covered(v, scratch, &from[i], self - from[i].sim, ret, kept))
+	for (size_t i = 0; i < n && kept < most; i++) {
+		bool here = linked && linked(arg, from[i].row);
+		bool rare = linked && atomic_get(&rec_at(v, from[i].row)->in) < INS_LEAST + here;
+		if (rare || !covered(v, scratch, &from[i], self - from[i].sim, ret, kept))
 			ret[kept++] = from[i].row;
+	}
 	return kept;
 }
 
-static void set_links(struct rec *r, const uint32_t *rows, size_t n)
+/* New links of a record that the caller has locked, or that nobody knows yet. */
+static void set_links(struct vec_index *v, struct rec *r, const uint32_t *rows, size_t n)
 {
-	for (size_t i = 0; i < n; i++)
+	for (unsigned i = 0, old = atomic_get(&r->degree); i < old; i++)
+		ins_drop(v, atomic_get(&r->links[i]));
+	for (size_t i = 0; i < n; i++) {
+		ins_add(v, rows[i]);
 		atomic_set(&r->links[i], rows[i]);
-	atomic_set(&r->degree, (uint16_t)n);
+	}
+	atomic_set(&r->degree, (uint8_t)n);
+}
+
+static bool has_link(const void *arg, uint32_t row)
+{
+	const struct rec *r = arg;
+	for (unsigned i = 0, n = atomic_get(&r->degree); i < n; i++)
+		if (atomic_get(&r->links[i]) == row)
+			return true;
+	return false;
 }
 
 /* Similarities of n rows to q, into a sorted list. */
@@ -97,14 +131,15 @@ static void link_back(struct vec_index *v, struct ctx *c, uint32_t to, uint32_t 
 		return;
 	}
 	if (n < LINKS_MAX) {
+		ins_add(v, from);
 		atomic_set(&r->links[n], from);
-		atomic_set(&r->degree, (uint16_t)(n + 1));
+		atomic_set(&r->degree, (uint8_t)(n + 1));
 	} else {
 		rows[n++] = from;
 		asker_of_row(v, to, &c->q);
 		float self = c->q.self;
 		size_t ranked = rank(v, &c->q, rows, n, all);
-		set_links(r, kept, choose(v, &c->q2, self, all, ranked, kept, LINKS_MAX));
+		set_links(v, r, kept, choose(v, &c->q2, self, all, ranked, kept, LINKS_MAX, has_link, r));
 	}
 	unlock_rec(r);
 }
@@ -122,9 +157,9 @@ void link_row(struct vec_index *v, struct ctx *c, uint32_t row)
 	for (size_t i = 0; i < c->n; i++)
 		if (c->pool[i].row != row && row_alive(v, c->pool[i].row))
 			c->pool[n++] = c->pool[i];
-	n = choose(v, &c->q2, c->q.self, c->pool, n, kept, LINKS_NEW);
+	n = choose(v, &c->q2, c->q.self, c->pool, n, kept, LINKS_NEW, NULL, NULL);
 	lock_rec(r);
-	set_links(r, kept, n);
+	set_links(v, r, kept, n);
 	unlock_rec(r);
 	for (size_t i = 0; i < n; i++)
 		link_back(v, c, kept[i], row);
@@ -166,7 +201,7 @@ void link_repair(struct vec_index *v, struct ctx *c, uint32_t row, const uint64_
 		asker_of_row(v, row, &c->q);
 		float self = c->q.self;
 		size_t ranked = rank(v, &c->q, rows, n, c->pool);
-		set_links(r, kept, choose(v, &c->q2, self, c->pool, ranked, kept, LINKS_MAX));
+		set_links(v, r, kept, choose(v, &c->q2, self, c->pool, ranked, kept, LINKS_MAX, has_link, r));
 	}
 	unlock_rec(r);
 	ctx_forget(c);

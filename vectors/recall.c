@@ -14,8 +14,8 @@
 #define SAMPLES 200u
 #define K	10u
 
-static const unsigned ladder[] = {10,  14,  18,	 22,  26,  32,	40,  48,  56,  64,   80,
-				  96,  128, 160, 192, 256, 320, 384, 512, 768, 1024, 2048};
+static const unsigned ladder[] = {10, 14,  18,  22,  26,  32,  40,  48,  56,  64,  72,   80,
+				  88, 104, 128, 160, 192, 256, 320, 384, 512, 768, 1024, 2048};
 static const double asked[3] = {0.95, 0.98, 0.99};
 
 struct sample {

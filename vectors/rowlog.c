@@ -189,7 +189,7 @@ int rowlog_append(struct rowlog *l, struct buf *batch, uint64_t *ret_at, size_t 
 		char *stop = at;
 		while (stop < end) {
 			struct rowlog_head *h = (struct rowlog_head *)(void *)stop;
-			if (to % LOG_SEGMENT + h->size > LOG_SEGMENT || to / LOG_SEGMENT != pos / LOG_SEGMENT)
+			if (to % LOG_SEGMENT + h->size >= LOG_SEGMENT) /* a position behind it is still in this segment */
 				break;
 			seal(h, to, synced, n - 1 - i);
 			ret_at[i++] = to;

@@ -26,7 +26,7 @@ static const char *sound(const struct rowlog *l, const struct rowlog_head *h, ui
 {
 	if (room < sizeof *h || h->magic != LOG_MAGIC)
 		return "no record stands there";
-	if (h->size < sizeof *h || h->size % 64 || h->size > room)
+	if (h->size < sizeof *h || h->size % 64 || h->size > room || at % LOG_SEGMENT + h->size >= LOG_SEGMENT)
 		return "length of the record is wrong";
 	if (h->at != at)
 		return "record belongs elsewhere";
@@ -174,8 +174,6 @@ static int read_segment(struct reading *rd, uint64_t number, uint64_t size, bool
 		}
 		if (r < 0)
 			return r;
-		if (off == LOG_SEGMENT)
-			return 0;
 	}
 }
 
@@ -213,7 +211,7 @@ static int cut(struct reading *rd, const uint64_t *numbers, size_t n, struct err
 {
 	struct rowlog *l = rd->l;
 	char path[4096] = "";
-	uint64_t last = rd->end / LOG_SEGMENT, size;
+	uint64_t last = rd->end / LOG_SEGMENT;
 	for (size_t i = n; i-- > 0 && numbers[i] > last;) {
 		rowlog_path(l, numbers[i], path, sizeof path);
 		munmap(l->segs[numbers[i]], LOG_SEGMENT);
@@ -223,16 +221,22 @@ static int cut(struct reading *rd, const uint64_t *numbers, size_t n, struct err
 	}
 	if (n && numbers[n - 1] > last) {
 		munmap(l->segs[last], LOG_SEGMENT);
-		int r = map_segment(l, last, &size, e);
+		uint64_t bytes;
+		int r = map_segment(l, last, &bytes, e);
 		if (r < 0)
 			return r;
 	}
 	rowlog_path(l, last, path, sizeof path);
-	if (ftruncate(l->fd, (off_t)(rd->end % LOG_SEGMENT)) < 0 || sys->fsync(l->fd) < 0)
-		return err_sys(e, ERR_VDB_FAILED, errno, "cannot cut the end of '%s'", path);
+	struct stat st;
+	if (fstat(l->fd, &st) < 0)
+		return err_sys(e, ERR_VDB_FAILED, errno, "cannot open '%s'", path);
+	uint64_t size = (uint64_t)st.st_size, end = rd->end % LOG_SEGMENT;
+	bool clean = size >= end && all_zero(rowlog_at(l, rd->end), size - end);
 	atomic_store(&l->tail, rd->end);
 	atomic_store(&l->synced, rd->end);
-	l->prefilled = rd->end;
+	l->prefilled = clean ? rd->end - end + size : rd->end;
+	if (!clean && (ftruncate(l->fd, (off_t)end) < 0 || sys->fsync(l->fd) < 0))
+		return err_sys(e, ERR_VDB_FAILED, errno, "cannot cut the end of '%s'", path);
 	return 0;
 }
 

@@ -259,6 +259,7 @@ void rows_put(struct vec_index *v, const struct rowlog_put *p, uint64_t at)
 	struct rec *r = rec_at(v, row);
 	rows_encode(v, p->vector, r);
 	atomic_set(&r->degree, 0);
+	atomic_set(&r->in, 0);
 	atomic_set(&r->flags, 0);
 	atomic_set(&r->lock, 0);
 	atomic_set(&row_at(v, row)->id, p->id);

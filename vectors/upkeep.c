@@ -49,8 +49,11 @@ static int free_slots(struct vec_index *v, const uint64_t *dead, size_t limit, u
 	for (size_t w = 0; w < limit / 64 && rows; w++)
 		for (uint64_t bits = dead[w]; bits; bits &= bits - 1) {
 			uint32_t row = (uint32_t)(w * 64 + (unsigned)__builtin_ctzll(bits));
-			atomic_fetch_or(&rec_at(v, row)->flags, REC_FREE);
-			atomic_set(&rec_at(v, row)->degree, 0);
+			struct rec *r = rec_at(v, row);
+			atomic_fetch_or(&r->flags, REC_FREE);
+			for (unsigned i = 0; i < atomic_get(&r->degree); i++)
+				ins_drop(v, atomic_get(&r->links[i]));
+			atomic_set(&r->degree, 0);
 			v->free_rows[v->n_free++] = row;
 		}
 	if (rows) {

@@ -23,15 +23,18 @@
 #include "vectors/vec.h"
 
 #define LINKS_MAX    28u /* head and links of a record are then two cache lines */
-#define LINKS_NEW    16u /* that a new row gets; the rest of the room is for rows that choose it */
-#define BUILD_EF     128u
+#define LINKS_NEW    24u /* that a new row gets; the rest of the room is for rows that choose it */
+#define BUILD_EF     200u
 #define FLAT_ROWS    2000u  /* below it the graph is not begun: a scan is as fast */
 #define GATHER_ROWS  30000u /* a filter that leaves fewer is answered by reading just those */
 #define EF_MAX	     4096u
-#define ENTRIES_MAX  1024u
+#define ENTRIES_MAX  256u
 #define ROWS_LIMIT   (1ull << 31)
-#define RESCORE(k)   (2 * (size_t)(k) + 12) /* candidates scored again exactly */
+#define RESCORE(k)   ((size_t)(k) + (k) / 2 + 3) /* candidates scored again exactly */
 #define DEAD_SHARE   10			    /* consolidate when one row in so many is dead */
+
+#define INS_MANY     255u
+#define INS_LEAST    2u /* links that lead to a row are not pruned below so many: it would be found no more */
 
 enum { REC_LINKED = 1, REC_FREE = 2 };
 
@@ -40,7 +43,8 @@ enum { REC_LINKED = 1, REC_FREE = 2 };
 struct rec {
 	float scale, bias; /* similarity = asker's scale * scale * dot - bias */
 	int32_t sum;	   /* of the code less 128 */
-	_Atomic uint16_t degree;
+	_Atomic uint8_t degree;
+	_Atomic uint8_t in; /* links that lead here; INS_MANY: so many or more, not counted any longer */
 	_Atomic uint8_t lock;
 	_Atomic uint8_t flags;
 	_Atomic uint32_t links[LINKS_MAX];
@@ -254,6 +258,7 @@ void entries_free(struct entries *en);
 
 /* ---- link.c ---- */
 void link_row(struct vec_index *v, struct ctx *c, uint32_t row);
+void ins_drop(struct vec_index *v, uint32_t row); /* one link to it is gone */
 void link_repair(struct vec_index *v, struct ctx *c, uint32_t row, const uint64_t *dead);
 
 /* ---- flat.c: scans; each offers to c->pool, c->n of at most cap ---- */

@@ -39,6 +39,7 @@ int cmd_tail(const struct command *c, int argc, char **argv);
 int cmd_config(const struct command *c, int argc, char **argv);
 int cmd_audit(const struct command *c, int argc, char **argv);
 int cmd_journal(const struct command *c, int argc, char **argv);
+int cmd_index(const struct command *c, int argc, char **argv);
 int cmd_policy(const struct command *c, int argc, char **argv);
 int cmd_secrets(const struct command *c, int argc, char **argv);
 int cmd_sandbox(const struct command *c, int argc, char **argv);

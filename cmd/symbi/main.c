@@ -64,6 +64,13 @@ static const struct command commands[] = {
 	 "as you know it, of --checkpoint an audit/head that was kept elsewhere: only that reveals a tail that was cut\n"
 	 "off, or an older copy. proof SEQ: that this record is signed; OLD NEW: that the trail of NEW records begins\n"
 	 "with that of OLD; check proves it to whom has neither. Exit status 1 when something is not as it was signed."},
+	{"index", cmd_index,
+	 "build --base FILE --out DIR [--metric cosine|dot|l2] [--threads N] | search --index DIR --query FILE [--gt FILE] [-k N] "
+	 "[--recall R | --ef N] | stats|compact|verify --index DIR",
+	 "build a vector index from a file, search it, describe, compact and verify it; works without the daemon",
+	 "FILE ends in .fvecs .bvecs .ivecs .fbin .u8bin .i8bin or .ibin; ids are the places in it. build adds to an index that is\n"
+	 "there. search runs every query of FILE alone, one thread, and prints recall (against --gt), queries a second, median and\n"
+	 "99th percentile, and what the index takes in memory and on the disk. --recall 1 reads every vector."},
 	{"policy", cmd_policy,
 	 "check FILE... | explain FILE... --operation OP --resource NAME [--type TYPE] [--agent NAME] "
 	 "[--tier TIER] [--level LEVEL] [--address IP] | test FILE... --cases FILE | simulate FILE... [--state DIR] | "
