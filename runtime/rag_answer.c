@@ -26,6 +26,7 @@ struct weighing {
 	size_t n;
 	float total;
 	uint64_t seen; /* bit i: term i was met */
+	struct tokens_wanted wanted;
 };
 
 struct sentence {
@@ -50,6 +51,7 @@ static int add_term(void *arg, const char *term, size_t len)
 	t->len = len;
 	t->weight = logf(1 + (docs - df + 0.5f) / (df + 0.5f));
 	t->weight = t->weight > 0 ? t->weight : 0;
+	tokens_want(&w->wanted, term, len);
 	w->total += t->weight;
 	return 0;
 }
@@ -100,7 +102,9 @@ static void keep(struct sentence *best, size_t *n, const struct sentence *s)
 	*n += *n < TERMS;
 }
 
-static int weigh_passage(const struct rag_question *q, size_t i, struct weighing *w, struct tokens *t, struct sentence *best, size_t *n)
+/* *all: the terms of the whole passage. */
+static int weigh_passage(const struct rag_question *q, size_t i, struct weighing *w, struct tokens *t, struct sentence *best, size_t *n,
+			 uint64_t *all)
 {
 	const struct rag_passage *p = &q->passages[i];
 	const char *end = p->text + p->len;
@@ -115,9 +119,12 @@ static int weigh_passage(const struct rag_question *q, size_t i, struct weighing
 		if (r < 0)
 			return r;
 		one.terms = w->seen;
+		*all |= w->seen;
 		/* Long ones meet more words by chance. */
 		one.score = weight_of(w, one.terms) / (1 + (float)one.len / 400) / (1 + 0.15f * (float)i);
-		if (one.terms && one.len > 3)
+		if (*s == '|') /* a row of a table says less by itself than a sentence does */
+			one.score *= 0.6f;
+		if (one.terms && one.len > 3 && i < FROM_PASSAGES)
 			keep(best, n, &one);
 		if (stop == s)
 			stop++;
@@ -154,15 +161,16 @@ int rag_extract(struct rag_question *q, struct tokens *t, struct buf *out)
 	pthread_rwlock_rdlock(&q->rag->lock);
 	int r = tokens_each(t, q->text, q->len, add_term, &w);
 	pthread_rwlock_unlock(&q->rag->lock);
+	tokens_only(t, &w.wanted);
 	for (size_t i = 0; r == 0 && i < q->n; i++) {
-		w.seen = 0;
-		r = tokens_each(t, q->passages[i].text, q->passages[i].len, meet_term, &w);
+		uint64_t all = 0;
+		r = weigh_passage(q, i, &w, t, best, &n, &all);
+		w.seen = all;
 		if (r == 0 && q->passages[i].heading)
 			r = tokens_each(t, q->passages[i].heading, strlen(q->passages[i].heading), meet_term, &w);
 		q->passages[i].relevance = w.total > 0 ? weight_of(&w, w.seen) / w.total : 0;
-		if (r == 0 && i < FROM_PASSAGES)
-			r = weigh_passage(q, i, &w, t, best, &n);
 	}
+	tokens_only(t, NULL);
 	/* A sentence that adds no word of the question says it again; the first two may. */
 	for (size_t i = 0; r == 0 && i < n && put < SENTENCES; i++) {
 		if (put > 0 && !(best[i].terms & ~covered) && (put > 1 || best[i].score < best[0].score / 2))

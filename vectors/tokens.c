@@ -17,6 +17,7 @@
 
 struct tokens {
 	struct sb_stemmer *stemmer;
+	const struct tokens_wanted *wanted; /* NULL: all */
 	locale_t locale;
 	int (*fn)(void *arg, const char *term, size_t len);
 	void *arg;
@@ -116,6 +117,28 @@ static size_t utf8_put(unsigned c, char out[4])
 	return n;
 }
 
+/* ---- characters: most are ASCII, and asking the C library for each takes longer than all the rest ---- */
+
+static bool is_upper(const struct tokens *t, unsigned c)
+{
+	return c < 0x80 ? c >= 'A' && c <= 'Z' : iswupper_l((wint_t)c, t->locale) != 0;
+}
+
+static bool is_alpha(const struct tokens *t, unsigned c)
+{
+	return c < 0x80 ? (c | 32) >= 'a' && (c | 32) <= 'z' : iswalpha_l((wint_t)c, t->locale) != 0;
+}
+
+static bool is_alnum(const struct tokens *t, unsigned c)
+{
+	return c < 0x80 ? is_alpha(t, c) || (c >= '0' && c <= '9') : c != 0xfffd && iswalnum_l((wint_t)c, t->locale);
+}
+
+static unsigned to_lower(const struct tokens *t, unsigned c)
+{
+	return c < 0x80 ? is_upper(t, c) ? c | 32 : c : (unsigned)towlower_l((wint_t)c, t->locale);
+}
+
 /* Scripts that are written without blanks between words. */
 static bool is_unspaced(unsigned c)
 {
@@ -125,6 +148,35 @@ static bool is_unspaced(unsigned c)
 
 /* ---- a word ---- */
 
+static unsigned pair_of(const char *word, size_t len)
+{
+	return (unsigned)(unsigned char)word[0] << 8 | (len > 1 ? (unsigned char)word[1] : 0);
+}
+
+void tokens_want(struct tokens_wanted *w, const char *term, size_t len)
+{
+	unsigned pair = pair_of(term, len);
+	w->pairs[pair / 64] |= 1ull << pair % 64;
+	if (len > 1 && (term[1] == 'i' || term[1] == 'y')) { /* dying, lying, tying stem to die, lie, tie */
+		pair ^= 'i' ^ 'y';
+		w->pairs[pair / 64] |= 1ull << pair % 64;
+	}
+	if (len == 1) /* the stem of a longer word, perhaps */
+		for (unsigned i = 0; i < 256; i++)
+			w->pairs[(pair + i) / 64] |= 1ull << (pair + i) % 64;
+}
+
+void tokens_only(struct tokens *t, const struct tokens_wanted *w)
+{
+	t->wanted = w;
+}
+
+static bool is_wanted(const struct tokens *t, const char *word, size_t len)
+{
+	unsigned pair = pair_of(word, len);
+	return !t->wanted || t->wanted->pairs[pair / 64] >> pair % 64 & 1;
+}
+
 /* One word, folded: its stem, unless it says nothing. */
 static int emit(struct tokens *t, const char *word, size_t len)
 {
@@ -133,7 +185,7 @@ static int emit(struct tokens *t, const char *word, size_t len)
 	w[len] = 0;
 	if (len > 2 && w[len - 1] == 's' && w[len - 2] == '\'')
 		w[len -= 2] = 0;
-	if (!len || is_stop_word(w))
+	if (!len || !is_wanted(t, w, len) || is_stop_word(w))
 		return 0;
 	const char *stem = (const char *)sb_stemmer_stem(t->stemmer, (const sb_symbol *)w, (int)len);
 	if (!stem)
@@ -186,8 +238,8 @@ static int word_end(struct tokens *t)
 static void word_add(struct tokens *t, unsigned c)
 {
 	char bytes[4];
-	bool upper = iswupper_l((wint_t)c, t->locale);
-	size_t n = utf8_put((unsigned)towlower_l((wint_t)c, t->locale), bytes), at = t->len;
+	bool upper = is_upper(t, c);
+	size_t n = utf8_put(to_lower(t, c), bytes), at = t->len;
 	if (t->too_long || at + n > TOKEN_MAX) {
 		t->too_long = true;
 		return;
@@ -196,9 +248,9 @@ static void word_add(struct tokens *t, unsigned c)
 	t->len += n;
 	if (at == 0 || t->broken || (upper && t->lower))
 		part_begins(t, at); /* of a word, behind a '_', or fooBar */
-	else if (!upper && t->upper && t->upper_at > t->part[t->parts - 1] && iswalpha_l((wint_t)c, t->locale))
+	else if (!upper && t->upper && t->upper_at > t->part[t->parts - 1] && is_alpha(t, c))
 		part_begins(t, t->split_at = t->upper_at); /* HTTPServer: the last capital belongs to what follows */
-	t->lower = !upper && iswalpha_l((wint_t)c, t->locale);
+	t->lower = !upper && is_alpha(t, c);
 	t->upper = upper;
 	t->upper_at = at;
 	t->broken = false;
@@ -245,7 +297,7 @@ int tokens_each(struct tokens *t, const char *text, size_t len, int (*fn)(void *
 	t->paired = false;
 	for (const char *p = text; r >= 0 && p < end;) {
 		unsigned c = utf8_next(&p, end);
-		bool letter = c != 0xfffd && iswalnum_l((wint_t)c, t->locale);
+		bool letter = is_alnum(t, c);
 		if (letter && is_unspaced(c)) {
 			r = word_end(t);
 			r = r < 0 ? r : pair_add(t, c);

@@ -9,6 +9,7 @@
 #pragma once
 
 #include <stddef.h>
+#include <stdint.h>
 
 #include "lib/err.h"
 
@@ -19,6 +20,15 @@ struct tokens;
 /* 0; -ENOMEM; -ENOENT SYS_002 when the C library has no UTF-8 locale. The caller owns *ret: tokens_free. */
 int tokens_new(struct tokens **ret, struct err *e);
 void tokens_free(struct tokens *t); /* NULL is fine */
+
+/* The terms that are looked for, by their first two bytes: others need no stem, which is most of the work. A stem begins as its
+ * word does. */
+struct tokens_wanted {
+	uint64_t pairs[65536 / 64];
+};
+void tokens_want(struct tokens_wanted *w, const char *term, size_t len);
+/* From now on tokens_each gives these, and perhaps others; NULL: all. Borrowed. */
+void tokens_only(struct tokens *t, const struct tokens_wanted *w);
 
 /* Calls fn for each term of text in its order. term is UTF-8 with a NUL behind its len bytes, borrowed for the call.
  * A negative return of fn stops and is returned; else 0. */

@@ -42,7 +42,13 @@ int cmd_journal(const struct command *c, int argc, char **argv);
 int cmd_index(const struct command *c, int argc, char **argv);
 int cmd_policy(const struct command *c, int argc, char **argv);
 int cmd_secrets(const struct command *c, int argc, char **argv);
+int cmd_rag(const struct command *c, int argc, char **argv);
 int cmd_sandbox(const struct command *c, int argc, char **argv);
+
+/* ---- rag_eval.c ---- */
+
+/* Measure retrieval on the collection in dir, and print it. The exit status. */
+int rag_eval(const char *dir, bool json);
 
 /* ---- opts.c ---- */
 

@@ -91,6 +91,11 @@ static const struct command commands[] = {
 	 "(symbi:master), $SYMBIONT_MASTER_KEY; keygen makes STATE/master.key, never over one that is there. The name\n"
 	 "is sealed in: the file's own without .enc unless given; decrypt and edit check it when given. import reads\n"
 	 "what Symbiont encrypted."},
+	{"rag", cmd_rag, "add FILE... | query QUESTION... [--json] | stats | eval DIR [--json]; " WHERE,
+	 "ask the documents of rag/docs; measure retrieval on a collection, without the daemon",
+	 "add takes files of at most 1 MiB, under their own names; larger ones and folders are copied on the mount.\n"
+	 "eval: DIR has corpus.jsonl, queries.jsonl and qrels/test.tsv as BEIR lays them out; it prints nDCG@10,\n"
+	 "recall@10, recall@100 and the reciprocal rank of the first relevant document."},
 	{"sandbox", cmd_sandbox,
 	 "run [--tier TIER] [--driver NAME] [--profile PROFILE] [--network MODE] [--allow HOST:PORT,...] [--dir DIR] [--max-memory MB] [--max-cpu N] "
 	 "[--max-processes N] [--view AGENT] [--allow-degraded] [--mount DIR] " WHERE " [--] PROGRAM [ARGUMENT]...",

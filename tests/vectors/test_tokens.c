@@ -92,6 +92,51 @@ static void a_negative_return_stops(void **state)
 	tokens_free(t);
 }
 
+struct only {
+	struct buf all, found;
+	const char *term;
+};
+
+static int note(void *arg, const char *term, size_t len)
+{
+	struct only *o = arg;
+	if (strlen(o->term) == len && memcmp(term, o->term, len) == 0)
+		buf_add(&o->found, "+", 1);
+	return 0;
+}
+
+/* A term that is wanted is given as often as when all are. */
+static void wanted_terms_are_all_given(void **state)
+{
+	(void)state;
+	static const char text[] = "Skies and the sky, dying to die; ties tied by a tie. memory_mb of maxMemory, a b_c x1 running runs ran "
+				   "\xc3\xbc" "ber generously generated";
+	struct tokens *t;
+	struct only o = {0};
+	buf_init(&o.all, 4096);
+	buf_init(&o.found, 4096);
+	assert_int_equal(tokens_new(&t, NULL), 0);
+	assert_int_equal(tokens_each(t, text, sizeof text - 1, join, &o.all), 0);
+	char *save = NULL;
+	for (char *term = strtok_r(o.all.data, " ", &save); term; term = strtok_r(NULL, " ", &save)) {
+		struct tokens_wanted w = {0};
+		o.term = term;
+		tokens_want(&w, term, strlen(term));
+		assert_int_equal(tokens_each(t, text, sizeof text - 1, note, &o), 0);
+		size_t often = o.found.len;
+		buf_clear(&o.found);
+		tokens_only(t, &w);
+		assert_int_equal(tokens_each(t, text, sizeof text - 1, note, &o), 0);
+		tokens_only(t, NULL);
+		if (o.found.len != often || !often)
+			fail_msg("'%s': %zu times, not %zu", term, o.found.len, often);
+		buf_clear(&o.found);
+	}
+	buf_done(&o.all);
+	buf_done(&o.found);
+	tokens_free(t);
+}
+
 /* Every sequence of bytes is taken apart in the same way as the standard says: no overlong forms, no surrogates. */
 static void utf8_is_strict(void **state)
 {
@@ -118,6 +163,7 @@ int main(void)
 		cmocka_unit_test(texts_give_terms),
 		cmocka_unit_test(noise_gives_nothing),
 		cmocka_unit_test(a_negative_return_stops),
+		cmocka_unit_test(wanted_terms_are_all_given),
 		cmocka_unit_test(utf8_is_strict),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
