@@ -77,6 +77,10 @@ struct policy_request {
 	int64_t time_s; /* since the epoch, for conditions over time of day and weekday, in UTC */
 };
 
+struct policy_rate { /* of a token bucket */
+	double per_ms, burst;
+};
+
 /* Borrowed from the set. */
 struct policy_decision {
 	enum policy_effect effect; /* never AUDIT */
@@ -84,7 +88,7 @@ struct policy_decision {
 	const char *rule, *file;   /* NULL: no rule matched */
 	unsigned line;		   /* of the rule in file */
 	const char *reason;	   /* the rule's own text, or NULL */
-	const struct value *limits; /* LIMIT: a map of what holds */
+	const struct policy_rate *rate; /* LIMIT */
 	const struct value *to;	    /* ESCALATE: a list of who may decide, or NULL: root */
 };
 

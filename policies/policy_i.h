@@ -56,7 +56,9 @@ struct rule {
 	size_t conds_n;
 	struct pattern *patterns;
 	size_t patterns_n;
-	struct value *limits, *to;
+	bool limited; /* `limits` was given */
+	struct policy_rate rate;
+	struct value *to;
 	unsigned char digest[16]; /* of all that it says */
 };
 

@@ -128,11 +128,41 @@ static int copy_value(const struct rule *r, const struct value *v, struct value 
 	return n < 0 ? policy_wrong(e, r->file, v->line, "too large") : 0;
 }
 
+/* `per_second` and its like: how many in so many milliseconds; `burst`: how many at once. */
 static int read_limits(struct rule *r, const struct value *v, struct err *e)
 {
+	static const struct {
+		const char *key;
+		double ms;
+	} units[] = {{"per_second", 1e3}, {"per_minute", 6e4}, {"per_hour", 36e5}, {"per_day", 864e5}};
+	double n = 0, burst = 0;
 	if (v->type != VALUE_MAP || !v->map.n)
-		return policy_wrong(e, r->file, v->line, "'limits' must be a map of what holds");
-	return copy_value(r, v, &r->limits, e);
+		return policy_wrong(e, r->file, v->line, "'limits' must be a map: {per_minute: 10, burst: 3}");
+	for (size_t i = 0; i < v->map.n; i++) {
+		const struct value_member *m = &v->map.members[i];
+		size_t u = 0;
+		while (u < ARRAY_LEN(units) && strcmp(units[u].key, m->key) != 0)
+			u++;
+		bool is_burst = strcmp(m->key, "burst") == 0;
+		if (u == ARRAY_LEN(units) && !is_burst)
+			return policy_wrong(e, r->file, m->line, "unknown key '%.60s'; limits has one of per_second per_minute "
+					    "per_hour per_day, and burst", m->key);
+		if (m->value.type != VALUE_INT || m->value.integer < 1 || m->value.integer > 1000000000)
+			return policy_wrong(e, r->file, m->line, "'%s' must be a whole number from 1 to 1000000000", m->key);
+		if (!is_burst && n > 0)
+			return policy_wrong(e, r->file, m->line, "limits has one rate, not two");
+		if (is_burst) {
+			burst = (double)m->value.integer;
+		} else {
+			n = (double)m->value.integer;
+			r->rate.per_ms = n / units[u].ms;
+		}
+	}
+	if (n <= 0)
+		return policy_lacks(e, r->file, v->line, "limits has no rate: per_second, per_minute, per_hour or per_day");
+	r->rate.burst = burst > 0 ? burst : n;
+	r->limited = true;
+	return 0;
 }
 
 static int read_to(struct rule *r, const struct value *v, struct err *e)
@@ -184,7 +214,6 @@ void rule_free(struct rule *r)
 		pattern_free(&r->patterns[i]);
 	free(r->conds);
 	free(r->patterns);
-	value_free(r->limits);
 	value_free(r->to);
 	free(r->name);
 	free(r->reason);
@@ -223,9 +252,9 @@ static int read_patterns(struct rule *r, const struct value *list, struct err *e
 /* What belongs to one effect only. */
 static int check_effect(const struct rule *r, struct err *e)
 {
-	if (r->effect == POLICY_LIMIT && !r->limits)
+	if (r->effect == POLICY_LIMIT && !r->limited)
 		return policy_lacks(e, r->file, r->line, "the effect Limit needs 'limits'");
-	if (r->effect != POLICY_LIMIT && r->limits)
+	if (r->effect != POLICY_LIMIT && r->limited)
 		return policy_wrong(e, r->file, r->line, "'limits' belongs to the effect Limit");
 	if (r->to && r->effect != POLICY_ESCALATE)
 		return policy_wrong(e, r->file, r->line, "'to' belongs to the effect Escalate");

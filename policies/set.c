@@ -151,7 +151,7 @@ void policy_decide(const struct policy_set *s, const struct policy_request *q, s
 	ret->file = r->file;
 	ret->line = r->line;
 	ret->reason = r->reason;
-	ret->limits = r->limits;
+	ret->rate = &r->rate;
 	ret->to = r->to;
 }
 

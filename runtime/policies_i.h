@@ -3,6 +3,7 @@
 #pragma once
 
 #include "runtime/policies.h"
+#include "runtime/policy_rate.h"
 
 struct policies {
 	struct policy_set *active; /* NULL: why says what is wrong */
@@ -16,6 +17,7 @@ struct policies {
 	bool closing;
 	struct err why;
 	uint64_t loaded_ms, loads, refused;
+	struct rates rates;
 	uint64_t asked, denied, audited, escalated;
 };
 

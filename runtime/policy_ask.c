@@ -41,6 +41,7 @@ struct asking {
 	const struct agent *agent; /* that is about to act; NULL: none */
 	uint32_t run;		   /* of it */
 	const char *arguments;	   /* what a person is to know who decides; "" */
+	uint64_t wait_ms;	   /* until a limit lets it */
 	bool needs_rule;	   /* what no rule speaks of is denied */
 	bool told;		   /* a refusal is recorded otherwise */
 	const char *rule;	   /* that decided, once it has; NULL: none */
@@ -81,8 +82,8 @@ static int refuse(struct runtime *rt, const struct asking *k, const struct polic
 	if (!d->rule)
 		return err_set(e, ERR_POLICY_DENIED, "%s of '%s': no rule allows it", op, what);
 	if (d->effect == POLICY_LIMIT)
-		return err_set(e, ERR_POLICY_DENIED, "%s of '%s': the limits of rule '%s' (%s:%u) cannot be enforced yet",
-			       op, what, d->rule, d->file, d->line);
+		return err_set(e, ERR_POLICY_RATE, "%s of '%s': more often than rule '%s' (%s:%u) lets; again in %llu ms", op, what, d->rule,
+			       d->file, d->line, (unsigned long long)k->wait_ms);
 	return err_set(e, ERR_POLICY_DENIED, "%s of '%s': rule '%s' (%s:%u) denies it%s%.120s", op, what, d->rule, d->file,
 		       d->line, d->reason ? ": " : "", d->reason ? d->reason : "");
 }
@@ -106,6 +107,17 @@ static int escalate(struct runtime *rt, const struct asking *k, const struct pol
 	return approvals_ask(rt, &q, e);
 }
 
+/* Within the rate of the rule, which is counted for each agent, or user of the host? */
+static bool in_rate(struct runtime *rt, struct asking *k, const struct policy_decision *d)
+{
+	char asker[160];
+	if (k->q.agent)
+		snprintf(asker, sizeof asker, "agent %s", k->q.agent);
+	else
+		snprintf(asker, sizeof asker, "uid %u view %u", k->who->uid, k->who->view);
+	return rate_take(&rt->policies.rates, d->rule, asker, d->rate, clock_mono_ns() / 1000000, &k->wait_ms);
+}
+
 static int decide(struct runtime *rt, struct asking *k, struct err *e)
 {
 	struct policy_decision d = {.effect = POLICY_DENY};
@@ -116,9 +128,8 @@ static int decide(struct runtime *rt, struct asking *k, struct err *e)
 	k->rule = d.rule;
 	if (rt->policies.active && !d.rule && !k->needs_rule)
 		d.effect = POLICY_ALLOW;
-	int r = d.effect == POLICY_ESCALATE ? escalate(rt, k, &d, e)
-		: d.effect != POLICY_ALLOW  ? refuse(rt, k, &d, e)
-					    : 0;
+	bool lets = d.effect == POLICY_ALLOW || (d.effect == POLICY_LIMIT && in_rate(rt, k, &d));
+	int r = lets ? 0 : d.effect == POLICY_ESCALATE ? escalate(rt, k, &d, e) : refuse(rt, k, &d, e);
 	if (r < 0 || !d.audit)
 		return r;
 	rt->policies.audited++;
@@ -263,7 +274,7 @@ bool policies_would(struct runtime *rt, const struct agent *a, enum policy_type 
 	identify(&q, s, pairs);
 	policy_decide(rt->policies.active, &q, &d);
 	agent_spec_free(s);
-	return d.effect == POLICY_ALLOW || d.effect == POLICY_ESCALATE;
+	return d.effect != POLICY_DENY;
 }
 
 /* ---- texts ---- */

@@ -278,6 +278,7 @@ void policies_close(struct runtime *rt)
 	while (rt->policies.compiling)
 		uv_run(&rt->loop->uv, UV_RUN_ONCE);
 	tried_drop(&rt->policies);
+	rates_clear(&rt->policies.rates);
 	policy_set_free(rt->policies.active);
 	policy_set_free(rt->policies.next);
 	rt->policies = (struct policies){0};

@@ -125,6 +125,27 @@ policies:
 SPEC
 works "a set that decides the same differs in nothing" "$TEST_BIN/symbi" policy simulate "$T/same.yaml" --state "$S"
 
+# ---- rates ----
+cat >"$P/rate.yaml" <<'SPEC'
+version: "1.0"
+policies:
+  - name: twice-a-day
+    effect: Limit
+    limits: {per_day: 2}
+    conditions: [{resource_type: Agent}]
+    resources: ["shell*"]
+    operations: [Execute]
+SPEC
+spec shell2 'cat' >"$A/shell2.yaml"
+eq "a rule lets it run" 1 "$(echo 1 >"$A/shell/run" && cat "$A/shell/run")"
+eq "twice" 2 "$(echo 2 >"$A/shell/run" && cat "$A/shell/run")"
+refused "and not a third time" bash -c "echo 3 >$A/shell/run && cat $A/shell/run"
+like "its error says when" "POLICY_005 .*rule 'twice-a-day' \(rate.yaml:3\) lets; again in [0-9]+ ms" "$(cat "$A/shell/error")"
+eq "each agent has a count of its own" x "$(echo x >"$A/shell2/run" && cat "$A/shell2/run")"
+refused "a limit that is none is refused" bash -c "sed 's/per_day/per_fortnight/' $P/rate.yaml >$T/x && cp $T/x $P/rate.yaml"
+works "the rule goes" rm "$P/rate.yaml"
+eq "and it runs again" 4 "$(echo 4 >"$A/shell/run" && cat "$A/shell/run")"
+
 # ---- a set that takes long to compile ----
 many() {
   printf 'version: "1.0"\npolicies:\n'

@@ -65,7 +65,7 @@ static void write_rule(const struct naive_rule *r, unsigned i, struct buf *out)
 			buf_printf(out, "%s%s", n++ ? ", " : "", policy_op_word((enum policy_op)o));
 	buf_adds(out, "]\n");
 	if (r->effect == POLICY_LIMIT)
-		buf_adds(out, "  limits: {n: 1}\n");
+		buf_adds(out, "  limits: {per_minute: 1}\n");
 	buf_adds(out, "  conditions:\n  - agent_tier: '*'\n");
 	if (r->type >= 0)
 		buf_printf(out, "  - resource_type: %s\n", policy_type_word((enum policy_type)r->type));
