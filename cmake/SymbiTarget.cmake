@@ -136,6 +136,7 @@ function(symbi_tests)
   set_target_properties(probe PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
   symbi_add_test(sandbox/probes COMMAND ${CMAKE_SOURCE_DIR}/tests/sandbox/probes/run.py --check --bin
     ${CMAKE_BINARY_DIR}/bin --probe $<TARGET_FILE:probe> LABEL slow TIMEOUT 900)
+  symbi_add_test(sandbox/bombs_rounds COMMAND $<TARGET_FILE:test_bombs> 100 LABEL slow TIMEOUT 900)
   symbi_add_test(sandbox/drivers_oci COMMAND $<TARGET_FILE:test_drivers> oci LABEL slow TIMEOUT 900)
   symbi_test_folder(arch LABEL arch)
   symbi_test_folder(cmd LAYERS ${all} TIMEOUT 300)

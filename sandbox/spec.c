@@ -186,19 +186,26 @@ static bool allowed(const char *const *allow, const char *program)
 	return false;
 }
 
+int sandbox_network_available(const struct sandbox_driver *d, enum sandbox_network n, struct err *e)
+{
+	if (!(d->networks & 1u << n))
+		return err_set(e, ERR_SEC_VIOLATION, "network %s cannot be had of driver '%s' of tier '%s'", network_names[n],
+			       d->name, sandbox_tier_name(d->tier));
+	return n == NETWORK_FULL ? full_available(e) : 0;
+}
+
 /* A network that cannot be given is refused, never another one given. */
 static int check_network(enum sandbox_tier tier, const struct sandbox_spec *s, struct err *e)
 {
 	const struct sandbox_driver *d = NULL;
 	struct net_rules *rules = NULL;
 	int r = sandbox_driver_find(tier, s->driver, s->allow_degraded, &d, e);
-	if (r == 0 && !(d->networks & 1u << s->network))
-		return err_set(e, ERR_SEC_VIOLATION, "network %s cannot be had of driver '%s' of tier '%s'",
-			       sandbox_network_name(s->network), d->name, sandbox_tier_name(tier));
+	if (r == 0)
+		r = sandbox_network_available(d, s->network, e);
 	if (r == 0 && s->network == NETWORK_RESTRICTED)
 		r = net_rules_read(s->destinations ? s->destinations : "", &rules, e);
 	net_rules_free(rules);
-	return r == 0 && s->network == NETWORK_FULL ? full_available(e) : r;
+	return r;
 }
 
 int sandbox_spec_check(enum sandbox_tier tier, const struct sandbox_spec *s, char program[PATH_MAX],

@@ -14,6 +14,9 @@ int sandbox_tier_available(enum sandbox_tier tier, bool degraded, struct err *e)
 int sandbox_driver_find(enum sandbox_tier tier, const char *name, bool degraded,
 			const struct sandbox_driver **ret, struct err *e);
 
+/* Can d give its programs this network here? 0, or -EACCES SEC_001 with the reason. */
+int sandbox_network_available(const struct sandbox_driver *d, enum sandbox_network n, struct err *e);
+
 /* Where d stands in sandbox_drivers. */
 uint32_t sandbox_driver_number(const struct sandbox_driver *d);
 /* How many there are. */

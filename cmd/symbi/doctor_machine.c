@@ -16,7 +16,7 @@
 
 #include "doctor.h"
 #include "lib/mem.h"
-#include "sandbox/sandbox.h"
+#include "sandbox/spec.h"
 
 #define FILES_WANTED 65536
 
@@ -216,6 +216,21 @@ static void check_tiers(const struct checkup *c, struct finding *f)
 		    have[0] ? have : "no driver can be used: nothing can be run");
 }
 
+/* What Tier1's own driver can give. */
+static void check_network(const struct checkup *c, struct finding *f)
+{
+	(void)c;
+	char have[80] = "";
+	struct err e = {0};
+	const struct sandbox_driver *d = NULL;
+	int r = sandbox_driver_find(TIER_1, "proc", true, &d, &e);
+	for (int n = 0; r == 0 && n < NETWORKS; n++)
+		if ((r = sandbox_network_available(d, (enum sandbox_network)n, &e)) == 0)
+			snprintf(have + strlen(have), sizeof have - strlen(have), "%s%s", n ? " " : "",
+				 sandbox_network_name((enum sandbox_network)n));
+	finding_set(f, r == 0 ? VERDICT_OK : VERDICT_WARN, r == 0 ? NULL : e.msg, "%s", have[0] ? have : "no Tier1 of our own");
+}
+
 static void check_files(const struct checkup *c, struct finding *f)
 {
 	(void)c;
@@ -239,6 +254,7 @@ const struct check checks_machine[] = {
 	{"landlock", check_landlock},
 	{"seccomp", check_seccomp},
 	{"sandbox tiers", check_tiers},
+	{"sandbox networks", check_network},
 	{"open files", check_files},
 	{NULL, NULL},
 };

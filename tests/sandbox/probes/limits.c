@@ -116,18 +116,27 @@ bool descriptor_limit(void)
 		n++;
 	return n == 100000;
 }
+/* Two processes that do nothing else: one alone may have to share with the rest of a busy machine. */
 bool processor_limit(void)
 {
-	struct timespec t, c = {0};
+	struct timespec t;
+	pid_t pid = fork();
 	clock_gettime(CLOCK_MONOTONIC, &t);
 	double from = (double)t.tv_sec + (double)t.tv_nsec / 1e9, now = from;
-	for (volatile long i = 0; now - from < 2; i++)
+	for (volatile long i = 0; now - from < 3; i++)
 		if (i % 10000 == 0) {
 			clock_gettime(CLOCK_MONOTONIC, &t);
 			now = (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 		}
-	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &c);
-	return ((double)c.tv_sec + (double)c.tv_nsec / 1e9) > 1.5;
+	if (pid == 0)
+		_exit(0);
+	struct rusage own, of_child;
+	waitpid(pid, NULL, 0);
+	getrusage(RUSAGE_SELF, &own);
+	getrusage(RUSAGE_CHILDREN, &of_child);
+	double used = (double)(own.ru_utime.tv_sec + of_child.ru_utime.tv_sec) +
+		      (double)(own.ru_utime.tv_usec + of_child.ru_utime.tv_usec) / 1e6;
+	return !*fact("gvisor") && used / 3 > 0.75; /* gVisor's clock is its own: who runs us looks at the machine's */
 }
 bool core_limit(void)
 {

@@ -3,7 +3,8 @@
  * so that it runs in any root. Nothing that it does harms a machine that has no wall: where only a right is asked for, the
  * value that is there is written again, or an argument is wrong behind the check of the right.
  *
- *   probe FACT=VALUE...      a line "CLASS NAME open|closed" for each; `probe --list` says what each is
+ *   probe FACT=VALUE...      a line "CLASS NAME open|closed" for each; `probe --list` says what each is; without=CLASS,
+ *                            only=NAME
  *   probe --leave|--stay WORD    a process that should not be there any more later
  * CLASS: E an effect on the machine or sight of it, S a part of the kernel that programs have no need of, L a limit that is
  * not there, C a control: must be open, else nothing is shown by the others. Facts: see fact(). */
@@ -72,8 +73,12 @@ int main(int argc, char **argv)
 	bool list = argc == 2 && strcmp(argv[1], "--list") == 0;
 	facts = argv + 1;
 	setvbuf(stdout, NULL, _IOLBF, 0);
-	for (size_t i = 0; i < COUNT(probes); i++)
+	const char *only = list ? "" : fact("only"), *without = list ? "" : fact("without");
+	for (size_t i = 0; i < COUNT(probes); i++) {
+		if ((*only && strcmp(only, probes[i].name) != 0) || *without == probes[i].class)
+			continue;
 		printf("%c %s %s\n", probes[i].class, probes[i].name,
 		       list ? probes[i].doc : succeeds(&probes[i]) ? "open" : "closed");
+	}
 	return 0;
 }
