@@ -4,7 +4,6 @@
 #include <dirent.h>
 #include <sys/resource.h>
 
-#include "sandbox/spawn_msg.h"
 #include "tests/sandbox/places.h"
 #include "tests/sandbox/spawned.h"
 
@@ -22,19 +21,6 @@ static int teardown(void **state)
 	(void)state;
 	spawned_close(&s);
 	return 0;
-}
-
-/* Of another version, say: who asked is told, and does not wait for ever. */
-static void a_start_that_cannot_be_read_is_answered(void **state)
-{
-	struct spawn_req q = {.op = SPAWN_START, .id = s.next_id++, .argc = 1, .flags = 1u << 30};
-	(void)state;
-	assert_int_equal(spawn_send(s.keep, &q, sizeof q, NULL, 0, NULL, 0), 0);
-	struct heard *h = spawned_wait(&s, q.id);
-	assert_int_equal(h->result.end, END_START_FAILED);
-	assert_non_null(strstr(h->result.err.msg, "cannot be read"));
-	assert_int_equal(h->started, 0);
-	sandbox_ack(s.client, q.id, NULL);
 }
 
 static void exit_codes_come_back(void **state)
@@ -461,7 +447,6 @@ static int tests(const char *place)
 {
 	char name[64];
 	const struct CMUnitTest list[] = {
-		cmocka_unit_test(a_start_that_cannot_be_read_is_answered),
 		cmocka_unit_test(exit_codes_come_back),
 		cmocka_unit_test(signals_come_back),
 		cmocka_unit_test(the_pid_told_is_the_programs),

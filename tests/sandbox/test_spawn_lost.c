@@ -36,6 +36,19 @@ static uint64_t start(const char *script)
 }
 
 /* A worker in a process of its own: does work(), says so, and is killed. */
+/* Of another version, say: who asked is told, and does not wait for ever. */
+static void a_start_that_cannot_be_read_is_answered(void **state)
+{
+	struct spawn_req q = {.op = SPAWN_START, .id = s.next_id++, .argc = 1, .flags = 1u << 30};
+	(void)state;
+	assert_int_equal(spawn_send(s.keep, &q, sizeof q, NULL, 0, NULL, 0), 0);
+	struct heard *h = spawned_wait(&s, q.id);
+	assert_int_equal(h->result.end, END_START_FAILED);
+	assert_non_null(strstr(h->result.err.msg, "cannot be read"));
+	assert_int_equal(h->started, 0);
+	sandbox_ack(s.client, q.id, NULL);
+}
+
 static void worker_dies_after(void (*work)(void))
 {
 	int p[2];
@@ -290,6 +303,7 @@ static int tests(const char *place)
 		T(a_new_worker_hears_what_runs_and_what_ended),
 		T(a_dead_worker_holds_nobody_up),
 		T(the_same_start_again_starts_nothing),
+		T(a_start_that_cannot_be_read_is_answered),
 		T(a_killed_spawner_is_cleaned_up_after),
 		T(a_killed_spawner_with_its_keepers_too),
 		cmocka_unit_test_prestate_setup_teardown(two_spawners_on_one_state_are_kept_apart, setup, teardown, (void *)place),
