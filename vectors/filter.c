@@ -85,6 +85,8 @@ int filter_apply(struct vec_index *v, struct ctx *c, const struct vec_filter *f,
 	bool done = short_cut(v, c, f);
 	if (!done && f->ids)
 		mark_ids(v, c, f);
+	else if (!done && !f->n_clauses)
+		memset(c->pass, 0xff, c->limit / 8);
 	for (size_t i = 0; i < f->n_clauses && !done; i++)
 		apply_clause(v, c, &f->clauses[i], i == 0 && !f->ids);
 	pthread_rwlock_unlock(&v->map);

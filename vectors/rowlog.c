@@ -231,7 +231,8 @@ int rowlog_sync(struct rowlog *l, uint64_t upto, struct err *e)
 		r = sys->fdatasync(l->fd) < 0 ? -errno : 0;
 		pthread_mutex_lock(&l->sync_mu);
 		l->syncing = false;
-		l->failed |= r < 0; /* what the disk has is no longer known */
+		if (r < 0)
+			l->failed = true; /* what the disk has is no longer known */
 		if (r == 0 && atomic_load(&l->synced) < to)
 			atomic_store(&l->synced, to);
 		pthread_cond_broadcast(&l->sync_done);

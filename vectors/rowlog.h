@@ -63,7 +63,8 @@ struct rowlog {
 	uint64_t prefilled;    /* zeros are written up to here */
 	pthread_mutex_t sync_mu;
 	pthread_cond_t sync_done;
-	bool syncing, failed;
+	bool syncing;	     /* under sync_mu */
+	_Atomic bool failed; /* a sync failed: no more writes */
 	_Atomic uint64_t synced;
 };
 

@@ -162,6 +162,8 @@ int posting_add(struct vec_index *v, uint64_t label, const uint32_t *rows, size_
 	if (labels_grow(v, 1) < 0)
 		return -ENOMEM;
 	struct posting *p = posting_make(v, label);
+	if (n == 0)
+		return 0;
 	if (posting_room(p, n) < 0)
 		return -ENOMEM;
 	memcpy(p->rows + p->n, rows, n * sizeof *rows);

@@ -39,6 +39,17 @@ static int hex_bytes(const char *text, uint8_t *ret, size_t n)
 	return 0;
 }
 
+static int manifest_text(const struct manifest *m, char *ret, size_t size)
+{
+	char uuid[33];
+	for (size_t i = 0; i < sizeof m->uuid; i++)
+		snprintf(uuid + 2 * i, 3, "%02x", m->uuid[i]);
+	int n = snprintf(ret, size, "symbi-index 1\nuuid %s\ndim %u\nmetric %s\ncheckpoint %llu\nfrom %llu\nsynced %llu\n", uuid, m->dim,
+			 metric_names[m->metric], (unsigned long long)m->checkpoint, (unsigned long long)m->from,
+			 (unsigned long long)m->synced);
+	return n + snprintf(ret + n, size - (size_t)n, "crc32c %08x\n", crc32c(ret, (size_t)n));
+}
+
 int manifest_parse(const char *text, size_t len, struct manifest *ret)
 {
 	char uuid[33], metric[8];
@@ -63,18 +74,10 @@ int manifest_parse(const char *text, size_t len, struct manifest *ret)
 	ret->checkpoint = checkpoint;
 	ret->from = from;
 	ret->synced = synced;
-	return hex_bytes(uuid, ret->uuid, sizeof ret->uuid);
-}
-
-static int manifest_text(const struct manifest *m, char *ret, size_t size)
-{
-	char uuid[33];
-	for (size_t i = 0; i < sizeof m->uuid; i++)
-		snprintf(uuid + 2 * i, 3, "%02x", m->uuid[i]);
-	int n = snprintf(ret, size, "symbi-index 1\nuuid %s\ndim %u\nmetric %s\ncheckpoint %llu\nfrom %llu\nsynced %llu\n", uuid, m->dim,
-			 metric_names[m->metric], (unsigned long long)m->checkpoint, (unsigned long long)m->from,
-			 (unsigned long long)m->synced);
-	return n + snprintf(ret + n, size - (size_t)n, "crc32c %08x\n", crc32c(ret, (size_t)n));
+	char again[512];
+	if (hex_bytes(uuid, ret->uuid, sizeof ret->uuid) < 0)
+		return -EINVAL;
+	return (size_t)manifest_text(ret, again, sizeof again) == len && memcmp(again, text, len) == 0 ? 0 : -EINVAL;
 }
 
 int manifest_write(const char *dir, const struct manifest *m, struct err *e)

@@ -64,12 +64,13 @@ static int free_slots(struct vec_index *v, const uint64_t *dead, size_t limit, u
 	return rows ? 0 : err_set(e, ERR_VDB_FAILED, "no memory for the slots of %llu dead rows", (unsigned long long)n);
 }
 
-/* Every live row that links to a dead one gets others. */
+/* Every row that links to a dead one gets others: also one that died since they were counted, for it can still be
+ * walked over. */
 static void repair(struct vec_index *v, struct ctx *c, const uint64_t *dead)
 {
 	uint64_t rows = atomic_get(&v->n_rows);
 	for (uint64_t row = 0; row < rows && row < c->limit; row++)
-		if (row_alive(v, row) && atomic_get(&rec_at(v, row)->flags) & REC_LINKED)
+		if (!(dead[row >> 6] >> (row & 63) & 1) && !(atomic_get(&rec_at(v, row)->flags) & REC_FREE))
 			link_repair(v, c, (uint32_t)row, dead);
 }
 
