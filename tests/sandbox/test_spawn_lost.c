@@ -35,7 +35,6 @@ static uint64_t start(const char *script)
 	return spawned_start(&s, &sh.spec);
 }
 
-/* A worker in a process of its own: does work(), says so, and is killed. */
 /* Of another version, say: who asked is told, and does not wait for ever. */
 static void a_start_that_cannot_be_read_is_answered(void **state)
 {
@@ -49,6 +48,7 @@ static void a_start_that_cannot_be_read_is_answered(void **state)
 	sandbox_ack(s.client, q.id, NULL);
 }
 
+/* A worker in a process of its own: does work(), says so, and is killed. */
 static void worker_dies_after(void (*work)(void))
 {
 	int p[2];
