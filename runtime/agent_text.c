@@ -162,7 +162,8 @@ int agent_render_status(struct runtime *rt, struct agent *a, struct buf *out)
 	if (why[0])
 		buf_printf(out, "waits_for %s\n", why);
 	struct agent_spec *s = NULL;
-	agent_spec_of(a, &s, NULL);
+	if (a->tier != TIER_NONE)
+		agent_spec_of(a, &s, NULL);
 	render_layers(a, s, out);
 	render_network(rt, s, out);
 	agent_spec_free(s);
