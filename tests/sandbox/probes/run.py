@@ -4,7 +4,7 @@
 machine has, and beside them in bubblewrap, runc and runsc as they come. Prints a table, or puts it between the marks of a
 page; --check ends with 1 where Tier1 or Tier2 hold less than they promise. Wants root; with less, what needs it is left out.
 """
-import argparse, ctypes, json, os, resource, shutil, signal, socket, subprocess, sys, tempfile, threading, time
+import argparse, ctypes, glob, json, os, resource, shutil, signal, socket, subprocess, sys, tempfile, threading, time
 
 LIMITS = {"memory": 256, "processes": 64, "cpu": 0.5}
 GOALS = {"E": 0, "S": 3, "L": 1}  # of Tier1, at most
@@ -90,6 +90,9 @@ class World:
         self.libc.mq_unlink(self.queue.encode())
         for path in self.files:
             os.unlink(path)
+        for path in glob.glob("/tmp/probe-fill-*") + glob.glob("/dev/shm/probe-fill-*"):  # of one that a limit ended
+            os.unlink(path)
+        shutil.rmtree("/tmp/probe-inodes", ignore_errors=True)
         shutil.rmtree(self.dir)
 
 
