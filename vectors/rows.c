@@ -166,7 +166,8 @@ int posting_add(struct vec_index *v, uint64_t label, const uint32_t *rows, size_
 		return 0;
 	if (posting_room(p, n) < 0)
 		return -ENOMEM;
-	memcpy(p->rows + p->n, rows, n * sizeof *rows);
+	if (n)
+		memcpy(p->rows + p->n, rows, n * sizeof *rows);
 	p->n += n;
 	return 0;
 }

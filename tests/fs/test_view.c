@@ -79,6 +79,8 @@ static void what_has_a_name_there_is_there_to_be_read(void **state)
 	for (const struct fs_node *const *table = fs_tables; *table; table++)
 		for (const struct fs_node *n = *table; n->path; n++)
 			for (const char *const *key = n->keys ? n->keys : one; n->view && *key; key++, rows++) {
+				if (strstr(n->view, "{secret")) /* by a rule, and with a master key: tests/mount/test_secrets.sh */
+					continue;
 				path_in(n->view, *key, path);
 				is_there_to_be_read(c, n, path);
 			}

@@ -23,8 +23,9 @@ in_a() {
 ask a true >/dev/null || skip "no sandbox can be made here: $(last_error)"
 
 # ---- what is promised ----
-eq "what /symbi has" "README errors self wait" "$(in_a 'ls -A /symbi' | xargs)"
+eq "what /symbi has" "README errors secrets self wait" "$(in_a 'ls -A /symbi' | xargs)"
 eq "what it says of itself" "error events id limits log runs state status tier usage" "$(in_a 'ls -A /symbi/self' | xargs)"
+eq "no secret was granted" "" "$(in_a 'ls -A /symbi/secrets')"
 eq "what waits" "events state" "$(in_a 'ls -A /symbi/wait' | xargs)"
 like "README says whose it is" "You are an agent" "$(in_a 'cat /symbi/README')"
 eq "its status is its own" "name a" "$(in_a 'head -n 1 /symbi/self/status')"
@@ -36,7 +37,7 @@ eq "the input of its run" "cat /symbi/self/runs/\$SYMBI_RUN/input" "$(in_a 'cat 
 like "its events are about it alone" '^"a"$' "$(in_a "sed 's/.*\"agent\":\\(\"[^\"]*\"\\).*/\\1/' /symbi/self/events | sort -u")"
 in_a 'sed -n "s/^  \([a-z/]*\)  .*/\1/p" /symbi/README' >"$T/promised"
 eq "README names every file" "$(in_a 'cd /symbi; find errors wait self -type f -o -type p' | grep -vE 'limits/|usage/|runs/' | sort | xargs)" \
-  "$(grep -vE '^(wait|self/(limits|usage|runs))$' "$T/promised" | sort -u | xargs)"
+  "$(grep -vE '^(wait|secrets|self/(limits|usage|runs))$' "$T/promised" | sort -u | xargs)"
 eq "each can be read to its end" "" "$(in_a 'cd /symbi; for f in README errors $(find self -type f); do cat $f >/dev/null || echo $f; done')"
 eq "busybox's size and the text's agree" ok "$(in_a 'cd /symbi/self; [ $(stat -c %s status) -gt 100 ] && echo ok')"
 
@@ -49,7 +50,7 @@ for act in 'rm /symbi/README' 'rmdir /symbi/self' 'mkdir /symbi/x' 'touch /symbi
 done
 
 # ---- nothing else has a name ----
-for name in agents policies secrets audit config status ctl version metrics health events sandbox views views/a views/b \
+for name in agents policies audit config status ctl version metrics health events sandbox views views/a views/b \
   self/ctl self/run self/stdin self/stdout self/pid self/run.d wait/agents wait/agents/b self/../../views/b self/../agents .. self/runs/0; do
   [ "$name" = .. ] && continue
   like "no such name: $name" "No such file" "$(in_a "ls -d /symbi/$name 2>&1; true")"
@@ -119,7 +120,7 @@ echo 100 >"$A/b/limits/memory_mb" # about another: not for it
 echo 600 >"$A/a/limits/memory_mb"
 touch "$(serial_dir a 1)/go"
 wait $reader
-eq "after kill -9 of the worker its files, events and names go on" 'name a|"agent":"a"|name a|README errors self wait' \
+eq "after kill -9 of the worker its files, events and names go on" 'name a|"agent":"a"|name a|README errors secrets self wait' \
   "$(paste -sd'|' "$T/waited")"
 for ((i = 0; i < 5; i++)); do
   kill -9 "$(key "$M/status" worker_pid)" &
