@@ -24,9 +24,11 @@ add_custom_command(OUTPUT ${out} VERBATIM
   DEPENDS symbid dist/example-config.sh)
 list(APPEND generated ${out})
 add_custom_target(generated ALL DEPENDS ${generated})
-install(FILES ${out} README.md docs/TREE.md docs/ERRORS.md docs/CONFIG.md docs/METRICS.md DESTINATION ${CMAKE_INSTALL_DOCDIR})
+install(FILES ${out} README.md docs/TREE.md docs/ERRORS.md docs/CONFIG.md docs/METRICS.md docs/POLICY.md docs/SECRETS.md
+  docs/AUDIT.md DESTINATION ${CMAKE_INSTALL_DOCDIR})
 install(FILES LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR} RENAME copyright)
 install(DIRECTORY examples/agents DESTINATION ${CMAKE_INSTALL_DOCDIR}/examples)
+install(DIRECTORY policies/defaults/ DESTINATION ${CMAKE_INSTALL_DOCDIR}/policies)
 
 set(completions ${CMAKE_INSTALL_DATADIR}/bash-completion/completions)
 install(FILES dist/symbi.bash DESTINATION ${completions} RENAME symbi)

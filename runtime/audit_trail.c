@@ -146,7 +146,8 @@ int trail_agent_lines(struct trail *t, uint32_t agent, struct buf *out, struct e
 		r = sys_pread_all(t->fd[TRAIL_LOG], out->data + out->len, en[i].len, en[i].at);
 		out->len += r == 0 ? en[i].len : 0;
 	}
-	out->data[out->len] = 0;
+	if (bytes)
+		out->data[out->len] = 0;
 	return r < 0 ? err_sys(e, ERR_AUDIT_IO, -r, "the audit trail in '%s'", t->dir) : 0;
 }
 

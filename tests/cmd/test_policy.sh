@@ -54,3 +54,9 @@ has "$out" "- Deny"
 quiet=1 expect 1 policy diff $example --from "$dir/none.yaml"
 has "$out" "+ Deny"
 expect 2 policy diff $example
+
+# ---- the set that is shipped ----
+shipped=${TEST_SOURCE_DIR:-$(dirname "$0")/../..}/policies/defaults
+expect 0 policy check "$shipped/baseline.yaml"
+expect 0 policy test "$shipped/baseline.yaml" --cases "$shipped/cases.yaml"
+has "$out" "10 as expected, 0 not"
