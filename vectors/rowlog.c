@@ -22,7 +22,8 @@ int rowlog_init(struct rowlog *l, const char *dir, unsigned dim, uint8_t metric,
 	pthread_mutex_init(&l->sync_mu, NULL);
 	pthread_cond_init(&l->sync_done, NULL);
 	l->segs = calloc(LOG_SEGMENTS, sizeof *l->segs);
-	if (!l->segs || (dir && !(l->dir = strdup(dir))))
+	l->sizes = calloc(LOG_SEGMENTS, sizeof *l->sizes);
+	if (!l->segs || !l->sizes || (dir && !(l->dir = strdup(dir))))
 		return err_set(e, ERR_VDB_FAILED, "no memory for an index");
 	return 0;
 }
@@ -33,6 +34,7 @@ void rowlog_done(struct rowlog *l)
 		if (l->segs[i])
 			munmap(l->segs[i], LOG_SEGMENT);
 	free(l->segs);
+	free(l->sizes);
 	if (l->fd >= 0)
 		close(l->fd);
 	free(l->dir);
@@ -94,6 +96,7 @@ int rowlog_create(struct rowlog *l, uint64_t number, struct err *e)
 	else if (!atomic_load(&l->tail))
 		l->first = number;
 	l->fd = take_fd(&fd);
+	l->sizes[number] = LOG_SEGMENT; /* once it is not the last: records end within it */
 	atomic_store_explicit(&l->segs[number], p, memory_order_release);
 	atomic_store(&l->tail, number * LOG_SEGMENT + sizeof(struct rowlog_segment_head));
 	l->prefilled = atomic_load(&l->tail);

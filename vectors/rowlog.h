@@ -57,6 +57,7 @@ struct rowlog {
 	uint8_t metric;
 	uint8_t uuid[16];
 	_Atomic(char *) *segs; /* mappings by number; NULL: not there */
+	uint32_t *sizes;       /* of the files, by number: what may be read of a mapping */
 	uint64_t first;	       /* lowest number that is there */
 	int fd;		       /* of the last segment */
 	_Atomic uint64_t tail; /* where the next record goes */
@@ -110,6 +111,15 @@ int rowlog_read_checked(const struct rowlog *l, uint64_t at, struct rowlog_put *
 int rowlog_drop(struct rowlog *l, uint64_t number, struct err *e);
 int rowlog_path(const struct rowlog *l, uint64_t number, char *ret, size_t size); /* 0 or -ENAMETOOLONG */
 
+/* Bytes from position `at` on that can be read; 0 where there is no segment. */
+static inline uint64_t rowlog_room(const struct rowlog *l, uint64_t at)
+{
+	uint64_t number = at / LOG_SEGMENT, off = at % LOG_SEGMENT, tail = atomic_load(&l->tail);
+	if (number >= LOG_SEGMENTS || !atomic_load(&l->segs[number]))
+		return 0;
+	uint64_t size = number == tail / LOG_SEGMENT ? tail % LOG_SEGMENT : l->sizes[number];
+	return off < size ? size - off : 0;
+}
 static inline const char *rowlog_at(const struct rowlog *l, uint64_t at)
 {
 	return atomic_load_explicit(&l->segs[at / LOG_SEGMENT], memory_order_acquire) + at % LOG_SEGMENT;

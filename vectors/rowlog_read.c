@@ -67,7 +67,7 @@ static int damaged(const struct rowlog *l, uint64_t at, const char *what, struct
 int rowlog_read_checked(const struct rowlog *l, uint64_t at, struct rowlog_put *ret, struct err *e)
 {
 	const struct rowlog_head *h = (const void *)rowlog_at(l, at);
-	const char *what = l->dir ? sound(l, h, at, LOG_SEGMENT - at % LOG_SEGMENT) : NULL;
+	const char *what = l->dir ? sound(l, h, at, rowlog_room(l, at)) : NULL;
 	if (what)
 		return damaged(l, at, what, e);
 	rowlog_read(l, at, ret);
@@ -101,6 +101,7 @@ static int map_segment(struct rowlog *l, uint64_t number, uint64_t *ret_size, st
 	if (l->fd >= 0)
 		close(l->fd);
 	l->fd = take_fd(&fd); /* the last one stays */
+	l->sizes[number] = (uint32_t)st.st_size;
 	*ret_size = (uint64_t)st.st_size;
 	return 0;
 }

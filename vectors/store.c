@@ -200,9 +200,10 @@ static int agree(struct vec_index *v, const struct manifest *m, const struct vec
 /* Every live row's place is in a segment that is there. */
 static int check_places(struct vec_index *v, struct err *e)
 {
+	uint64_t need = sizeof(struct rowlog_head) + v->dim * sizeof(float);
 	for (uint64_t row = 0, n = v->saved_rows; row < n; row++) {
 		uint64_t at = atomic_get(&row_at(v, row)->at);
-		if (!row_alive(v, row) || (at < atomic_get(&v->log.tail) && at % 64 == 0 && atomic_get(&v->log.segs[at / LOG_SEGMENT])))
+		if (!row_alive(v, row) || (at % 64 == 0 && at % LOG_SEGMENT && rowlog_room(&v->log, at) >= need))
 			continue;
 		return err_set(e, ERR_VDB_DAMAGED, "'%s/rows-%08llu.vec' is missing or too short for row %llu; restore it from a backup",
 			       v->dir, (unsigned long long)(at / LOG_SEGMENT), (unsigned long long)atomic_get(&row_at(v, row)->id));
