@@ -88,11 +88,12 @@ void render_limits_by(const struct runtime *rt, struct buf *out)
 	buf_printf(out, "limits_by %s\n", by[rt->caps.cgroup_version]);
 }
 
-void render_enforced(const struct runtime *rt, struct buf *out)
+void render_enforced(const struct runtime *rt, bool net, struct buf *out)
 {
 	bool on = config_bool(rt->config, "native_execution.enforce_resource_limits") &&
 		  config_bool(rt->config, "resource.enforcement_enabled");
 	const struct sandbox_caps *c = &rt->caps;
+	bool all = net && c->cpu && c->pids && c->io;
 	if (!on)
 		buf_adds(out, "enforced execution_timeout idle_timeout\n"
 			      "not_enforced memory_mb cpu_cores pids disk_io_mbps network_io_mbps "
@@ -100,12 +101,12 @@ void render_enforced(const struct runtime *rt, struct buf *out)
 			      "native_execution.enforce_resource_limits)\n");
 	else
 		buf_printf(out,
-			   "enforced execution_timeout idle_timeout output memory_mb%s%s%s%s\n"
-			   "not_enforced network_io_mbps%s%s%s\n",
+			   "enforced execution_timeout idle_timeout output memory_mb%s%s%s%s%s\n"
+			   "%s%s%s%s%s%s",
 			   c->memory ? "" : "(rlimit)", c->cpu ? " cpu_cores" : "",
-			   c->pids ? " pids" : "", c->io ? " disk_io_mbps" : "",
-			   c->cpu ? "" : " cpu_cores", c->pids ? "" : " pids",
-			   c->io ? "" : " disk_io_mbps");
+			   c->pids ? " pids" : "", c->io ? " disk_io_mbps" : "", net ? " network_io_mbps" : "",
+			   all ? "" : "not_enforced", net ? "" : " network_io_mbps", c->cpu ? "" : " cpu_cores", c->pids ? "" : " pids",
+			   c->io ? "" : " disk_io_mbps", all ? "" : "\n");
 }
 
 static const struct sandbox_driver *driver_of(const struct agent *a, const struct agent_spec *s)
@@ -116,13 +117,15 @@ static const struct sandbox_driver *driver_of(const struct agent *a, const struc
 	return sandbox_driver_find((enum sandbox_tier)a->tier, name, true, &d, &e) == 0 ? d : NULL;
 }
 
-static void render_network(struct runtime *rt, const struct agent_spec *s, struct buf *out)
+/* Is what goes over its network limited? By its door, or because there is none. */
+static bool render_network(struct runtime *rt, const struct agent_spec *s, struct buf *out)
 {
-	enum sandbox_network network;
+	enum sandbox_network network = NETWORK_FULL;
 	autobuf struct buf list;
 	buf_init(&list, 2 * SANDBOX_DESTINATIONS_MAX);
 	if (s && s->tier != TIER_NONE && run_network(rt, s, &network, &list, NULL) == 0)
 		buf_printf(out, "network %s\n", sandbox_network_name(network));
+	return network != NETWORK_FULL;
 }
 
 /* What holds the program that was started last, as the spawner told it; before the first start what will hold it. */
@@ -165,11 +168,11 @@ int agent_render_status(struct runtime *rt, struct agent *a, struct buf *out)
 	if (a->tier != TIER_NONE)
 		agent_spec_of(a, &s, NULL);
 	render_layers(a, s, out);
-	render_network(rt, s, out);
+	bool net = render_network(rt, s, out);
 	agent_spec_free(s);
 	if (a->tier != TIER_NONE)
 		buf_printf(out, "view %s\n", *rt->mount ? SANDBOX_SYMBI : "none (the tree is not mounted)");
-	render_enforced(rt, out);
+	render_enforced(rt, net, out);
 	render_limits_by(rt, out);
 	if (a->error)
 		buf_printf(out, "last_error %s\n", a->error);

@@ -236,7 +236,7 @@ int runtime_render_status(struct runtime *rt, struct buf *out)
 		   (unsigned long long)kv_seq(rt->kv));
 	buf_printf(out, "policies %zu\npolicy_version %s\n", rt->documents[DOCUMENT_POLICY].n,
 		   rt->policies.active ? policy_set_version(rt->policies.active) : "none");
-	render_enforced(rt, out);
+	render_enforced(rt, false, out);
 	buf_printf(out, "cgroups %s\nkill %s\nfreeze %s\n",
 		   c->cgroup_version == 2 ? "v2" : c->cgroup_version == 1 ? "v1" : "none",
 		   c->kill ? "cgroup" : "session", c->freeze ? "cgroup" : "signal");

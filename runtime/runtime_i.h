@@ -401,7 +401,7 @@ void stdin_open(struct agent *a);
 void stdin_close(struct agent *a);
 
 /* ---- agent_text.c ---- */
-void render_enforced(const struct runtime *rt, struct buf *out);
+void render_enforced(const struct runtime *rt, bool net, struct buf *out); /* net: bandwidth too */
 void render_limits_by(const struct runtime *rt, struct buf *out);
 
 /* ---- event.c, trigger.c ---- */

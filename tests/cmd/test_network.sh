@@ -46,6 +46,7 @@ event=$(events listed | tail -n 1)
 same "$(json 'd["effect"], d["resource"], d["message"], "rule" in d' <<<"$event")" \
   "('Deny', '127.0.0.1:1', 'it is none of the allowed destinations', False)"
 has "$("$bin/symbi" cat agents/listed/status)" "network Restricted"
+"$bin/symbi" cat agents/listed/status | grep -q "^enforced.* network_io_mbps" || die "bandwidth is not said to be limited"
 
 # Without a network, and with a profile that has less than the specification, or as much.
 agent without
