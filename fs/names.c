@@ -73,9 +73,9 @@ static int create_new(struct tree *t, const struct actor *who, const struct plac
 		return r;
 	if (place_docs(t, dir))
 		return create_doc(t, who, place_docs(t, dir), name, mode, ret, e);
-	if (!dir->row->in_view && secrets_row(t, dir, PART_SECRET))
+	if (!dir->row->in_view && row_of_part(t, dir, PART_SECRET))
 		return secrets_create(t, who, dir, name, ret, e);
-	if (files_row(t, dir, PART_FILE))
+	if (row_of_part(t, dir, PART_FILE))
 		return files_create(t, who, dir, name, mode, ret, e);
 	if (child && child->part == PART_CALL)
 		return create_exchange(t, who, dir, name, ret, e);
@@ -208,16 +208,51 @@ void tree_rmdir(struct tree *t, struct fs_req *req, fs_id dir, const char *name)
 	finish(t, req, r, &e);
 }
 
+const struct row *row_of_part(const struct tree *t, const struct place *p, enum part part)
+{
+	for (unsigned i = 0; i < p->row->children; i++)
+		if (t->rows[p->row->child[i]].part == part)
+			return &t->rows[p->row->child[i]];
+	return NULL;
+}
+
+void making_end(void *making, const struct err *why)
+{
+	struct making *m = making;
+	struct err e = {0};
+	int r = why ? -why->eno : place_attr(m->t, &m->at, &m->req->who, &m->req->attr, &e);
+	if (r < 0)
+		req_fail(m->req, r, why ? why : &e);
+	else
+		req_ok(m->req, 0);
+	free(m);
+}
+
+struct making *making_begin(struct tree *t, struct fs_req *req, const struct place *dir, const struct place *at)
+{
+	struct err e;
+	struct making *m = calloc(1, sizeof *m);
+	int r = m ? dir_writable(t, &req->who, dir, &e) : err_set(&e, ERR_SYS_MEMORY, "no memory for a folder");
+	if (r < 0) {
+		free(m);
+		req_fail(req, r, &e);
+		return NULL;
+	}
+	*m = (struct making){t, req, *at};
+	t->changes++;
+	return m;
+}
+
 void tree_mkdir(struct tree *t, struct fs_req *req, fs_id dir, const char *name, mode_t mode)
 {
 	struct err e;
 	struct place d;
 	int r = place_of(t, dir, &d, &e);
-	if (r == 0 && !d.row->in_view && secrets_row(t, &d, PART_SECRETS)) {
+	if (r == 0 && !d.row->in_view && row_of_part(t, &d, PART_SECRETS)) {
 		secrets_mkdir(t, req, &d, name);
 		return;
 	}
-	if (r == 0 && files_row(t, &d, PART_FOLDER)) {
+	if (r == 0 && row_of_part(t, &d, PART_FOLDER)) {
 		files_mkdir(t, req, &d, name, mode);
 		return;
 	}
@@ -354,7 +389,7 @@ void tree_rename(struct tree *t, struct fs_req *req, fs_id dir, const char *name
 	if (r == 0 && (p.row->part == PART_FILE || p.row->part == PART_FOLDER)) {
 		struct place to;
 		r = place_of(t, new_dir, &to, &e);
-		if (r == 0 && files_row(t, &to, PART_FILE)) {
+		if (r == 0 && row_of_part(t, &to, PART_FILE)) {
 			files_rename(t, req, &p, &to, new_name, noreplace);
 			return;
 		}

@@ -7,26 +7,12 @@
 #include "fs/tree_i.h"
 #include "runtime/files.h"
 
-static void ignore(void *arg, const struct err *e)
-{
-	(void)arg, (void)e; /* a journal that cannot be written ends the process */
-}
-static const struct runtime_done done_ignored = {ignore, NULL};
-
-const struct row *files_row(const struct tree *t, const struct place *p, enum part part)
-{
-	for (unsigned i = 0; p->row->files && i < p->row->children; i++)
-		if (t->rows[p->row->child[i]].part == part)
-			return &t->rows[p->row->child[i]];
-	return NULL;
-}
-
 /* Its creation is durable before anything is that is done to it. */
 int files_create(struct tree *t, const struct actor *who, const struct place *dir, const char *name, mode_t mode,
 		       struct place *ret, struct err *e)
 {
-	*ret = (struct place){.row = files_row(t, dir, PART_FILE)};
-	return file_make(t->rt, who, dir->serial, name, mode & 0777, &ret->serial, done_ignored, e);
+	*ret = (struct place){.row = row_of_part(t, dir, PART_FILE)};
+	return file_make(t->rt, who, dir->serial, name, mode & 0777, &ret->serial, req_nobody, e);
 }
 
 void files_remove(struct tree *t, struct fs_req *req, uint32_t serial)
@@ -38,46 +24,22 @@ void files_remove(struct tree *t, struct fs_req *req, uint32_t serial)
 		done.fn(done.arg, &e);
 }
 
-struct making { /* a folder on its way into the journal */
-	struct tree *t;
-	struct fs_req *req;
-	struct place at;
-};
-
-static void made(void *arg, const struct err *why)
-{
-	struct making *m = arg;
-	struct err e = {0};
-	int r = why ? -why->eno : place_attr(m->t, &m->at, &m->req->who, &m->req->attr, &e);
-	if (r < 0)
-		req_fail(m->req, r, why ? why : &e);
-	else
-		req_ok(m->req, 0);
-	free(m);
-}
-
 void files_mkdir(struct tree *t, struct fs_req *req, const struct place *dir, const char *name, mode_t mode)
 {
 	struct err e;
-	struct making *m = calloc(1, sizeof *m);
 	const struct file *there = file_child(t->rt, dir->serial, name, strlen(name));
-	int r = m ? dir_writable(t, &req->who, dir, &e) : err_set(&e, ERR_SYS_MEMORY, "no memory for a folder");
-	if (r < 0) {
-		free(m);
-		req_fail(req, r, &e);
+	struct making *m = making_begin(t, req, dir, &(struct place){.row = row_of_part(t, dir, PART_FOLDER)});
+	if (!m)
 		return;
-	}
-	*m = (struct making){t, req, {.row = files_row(t, dir, PART_FOLDER)}};
-	t->changes++;
 	if (there && req_was_done(t, req)) {
 		m->at.serial = there->serial;
-		made(m, NULL);
+		making_end(m, NULL);
 		return;
 	}
-	/* `made` looks the folder up by its serial, which is set before the record can be durable. */
-	r = file_make(t->rt, &req->who, dir->serial, name, S_IFDIR | (mode & 0777), &m->at.serial, (struct runtime_done){made, m}, &e);
-	if (r < 0)
-		made(m, &e);
+	/* making_end looks the folder up by its serial, which is set before the record can be durable. */
+	if (file_make(t->rt, &req->who, dir->serial, name, S_IFDIR | (mode & 0777), &m->at.serial,
+		      (struct runtime_done){making_end, m}, &e) < 0)
+		making_end(m, &e);
 }
 
 void files_rename(struct tree *t, struct fs_req *req, const struct place *p, const struct place *to, const char *new_name,

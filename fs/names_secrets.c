@@ -8,14 +8,6 @@
 #include "fs/tree_i.h"
 #include "runtime/secrets.h"
 
-const struct row *secrets_row(const struct tree *t, const struct place *p, enum part part)
-{
-	for (unsigned i = 0; p->row->secrets && i < p->row->children; i++)
-		if (t->rows[p->row->child[i]].part == part)
-			return &t->rows[p->row->child[i]];
-	return NULL;
-}
-
 /* In a view only what a rule gives to its agent is there. */
 static bool is_there(struct tree *t, const struct place *p, const struct secret *s)
 {
@@ -61,17 +53,12 @@ const struct secret *secrets_list_next(struct tree *t, const struct place *dir, 
 
 /* ---- making and removing ---- */
 
-static void ignore(void *arg, const struct err *e)
-{
-	(void)arg, (void)e; /* a journal that cannot be written ends the process */
-}
-
 /* Its creation is durable before a value is. */
 int secrets_create(struct tree *t, const struct actor *who, const struct place *dir, const char *name, struct place *ret,
 		   struct err *e)
 {
-	*ret = (struct place){.row = secrets_row(t, dir, PART_SECRET), .serial = dir->serial};
-	return secret_make(t->rt, who, dir->sub, name, false, &ret->sub, (struct runtime_done){ignore, NULL}, e);
+	*ret = (struct place){.row = row_of_part(t, dir, PART_SECRET), .serial = dir->serial};
+	return secret_make(t->rt, who, dir->sub, name, false, &ret->sub, req_nobody, e);
 }
 
 void secrets_remove(struct tree *t, struct fs_req *req, uint32_t number)
@@ -83,43 +70,18 @@ void secrets_remove(struct tree *t, struct fs_req *req, uint32_t number)
 		done.fn(done.arg, &e);
 }
 
-struct making { /* a folder on its way into the journal */
-	struct tree *t;
-	struct fs_req *req;
-	struct place at;
-};
-
-static void made(void *arg, const struct err *why)
-{
-	struct making *m = arg;
-	struct err e = {0};
-	int r = why ? -why->eno : place_attr(m->t, &m->at, &m->req->who, &m->req->attr, &e);
-	if (r < 0)
-		req_fail(m->req, r, why ? why : &e);
-	else
-		req_ok(m->req, 0);
-	free(m);
-}
-
 void secrets_mkdir(struct tree *t, struct fs_req *req, const struct place *dir, const char *name)
 {
 	struct err e;
-	struct making *m = calloc(1, sizeof *m);
-	int r = m ? dir_writable(t, &req->who, dir, &e) : err_set(&e, ERR_SYS_MEMORY, "no memory for a folder");
-	if (r < 0) {
-		free(m);
-		req_fail(req, r, &e);
-		return;
-	}
 	const struct secret *there = secret_child(t->rt, dir->sub, name);
-	*m = (struct making){t, req, {.row = secrets_row(t, dir, PART_SECRETS), .serial = dir->serial}};
-	t->changes++;
+	struct making *m = making_begin(t, req, dir, &(struct place){.row = row_of_part(t, dir, PART_SECRETS), .serial = dir->serial});
+	if (!m)
+		return;
 	if (there && req_was_done(t, req)) {
 		m->at.sub = SECRET_NUMBER(there);
-		made(m, NULL);
+		making_end(m, NULL);
 		return;
 	}
-	r = secret_make(t->rt, &req->who, dir->sub, name, true, &m->at.sub, (struct runtime_done){made, m}, &e);
-	if (r < 0)
-		made(m, &e);
+	if (secret_make(t->rt, &req->who, dir->sub, name, true, &m->at.sub, (struct runtime_done){making_end, m}, &e) < 0)
+		making_end(m, &e);
 }

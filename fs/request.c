@@ -31,6 +31,12 @@ void req_slice(struct fs_req *req, const struct buf *text, uint64_t off, size_t 
 	req_data(req, text->data + (left ? off : 0), size < left ? size : left);
 }
 
+static void nothing(void *arg, const struct err *e)
+{
+	(void)arg, (void)e;
+}
+const struct runtime_done req_nobody = {nothing, NULL};
+
 struct done_of {
 	struct fs_req *req;
 	int r;

@@ -214,7 +214,6 @@ const struct fs_store *place_store(const struct place *p);
 /* ---- secrets (names_secrets.c) ---- */
 /* The secret or folder at p; NULL: it is gone, or not for the agent whose view that is. */
 const struct secret *place_secret(struct tree *t, const struct place *p);
-const struct row *secrets_row(const struct tree *t, const struct place *p, enum part part); /* a child of p's; NULL */
 int secrets_child(struct tree *t, const struct place *dir, const char *name, struct place *ret);
 const struct secret *secrets_list_next(struct tree *t, const struct place *dir, const struct row *row, uint32_t after);
 int secrets_create(struct tree *t, const struct actor *who, const struct place *dir, const char *name, struct place *ret,
@@ -286,9 +285,19 @@ int dir_writable(struct tree *t, const struct actor *who, const struct place *di
 /* May who remove or replace the object p of a directory that everybody may write (sticky)? */
 int own_or_root(struct tree *t, const struct actor *who, const struct place *p, struct err *e);
 
+/* The row below the directory p for what people make there of this kind; NULL: they make none. */
+const struct row *row_of_part(const struct tree *t, const struct place *p, enum part part);
+struct making { /* a folder on its way into the journal */
+	struct tree *t;
+	struct fs_req *req;
+	struct place at; /* what it is; its serial or sub as soon as it has one */
+};
+/* May it be made in dir? NULL: no, and req was answered. Else making_end is the runtime_done of making it, which answers with
+ * its attributes. */
+struct making *making_begin(struct tree *t, struct fs_req *req, const struct place *dir, const struct place *at);
+void making_end(void *making, const struct err *why);
+
 /* ---- users' files (names_files.c) ---- */
-/* The row of the files, or of the folders, that users make in the directory p; NULL: none are made there. */
-const struct row *files_row(const struct tree *t, const struct place *p, enum part part);
 int files_create(struct tree *t, const struct actor *who, const struct place *dir, const char *name, mode_t mode,
 		 struct place *ret, struct err *e);
 void files_remove(struct tree *t, struct fs_req *req, uint32_t serial);
@@ -304,6 +313,8 @@ void req_data(struct fs_req *req, const void *data, size_t len);
 void req_fail(struct fs_req *req, int r, const struct err *e);
 /* Reply with the part of text that [off, off+size) asks for. */
 void req_slice(struct fs_req *req, const struct buf *text, uint64_t off, size_t size);
+/* For what nobody waits for: a journal that cannot be written ends the process. */
+extern const struct runtime_done req_nobody;
 /* A runtime_done that answers req with r on success. */
 struct runtime_done req_done(struct fs_req *req, int r);
 /* Was this request carried out by a worker that could not answer it any more? */
