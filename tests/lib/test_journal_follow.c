@@ -78,7 +78,7 @@ static void what_is_not_there_any_more_is_said(void **state)
 	struct journal_stat st;
 	do
 		assert_int_equal(jtest_scan(t, &st), 0);
-	while (st.first_seq == 1);
+	while (st.first_seq < 10); /* a segment holds three; they go one by one */
 	assert_int_equal(journal_follow_open(&f, t->dir, 1, &t->e), -EUCLEAN);
 	assert_int_equal(t->e.code, ERR_JOURNAL_DAMAGED);
 	f = follow_from(t, 0); /* the oldest that is there */

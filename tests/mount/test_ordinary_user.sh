@@ -72,7 +72,7 @@ says "the socket" 200 "curl -s -o /dev/null -w '%{http_code}' --unix-socket $T/r
 if as_user unshare -U true 2>/dev/null; then
   does "two in Tier1" "for n in v w; do printf 'tier: Tier1\nruntime: sh\ncode: |\n  read -r l; eval \"\$l\"\n' > $A/\$n.yaml; done"
   says "one sees itself" "name v" "echo 'head -n 1 /symbi/self/status' > $A/v/run; cat $A/v/run"
-  says "and nobody else" "README errors self wait none" \
+  says "and nobody else" "README errors secrets self wait none" \
     "echo 'cd /symbi; echo * \$(ls -d $M $M/views/w /symbi/views ../views /proc/self/root/symbi/../views 2>/dev/null || echo none)' > $A/v/run; cat $A/v/run"
   says "it cannot raise its limit" 512 "echo 'echo 9999 > /symbi/self/limits/memory_mb || :' > $A/v/run; cat $A/v/run; cat $A/v/limits/memory_mb"
   says "its errors are its own" "" "echo 'cat /symbi/errors' > $A/v/run; cat $A/v/run"
