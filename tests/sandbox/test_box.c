@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* test_box.c - the wall of Tier1: every attempt of attempts.h is carried out inside by a copy of this program. In every
  * place a spawner may live. */
+#include "tests/support/copy_self.h"
 #include "tests/sandbox/attempts.h"
 #include "tests/sandbox/places.h"
 
@@ -16,19 +17,6 @@ static const struct sandbox_driver *box(void)
 		if (strcmp((*d)->name, "proc") == 0)
 			return *d;
 	return NULL;
-}
-
-static void copy_self(const char *to)
-{
-	char block[65536];
-	ssize_t n;
-	int in = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
-	int out = open(to, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0755);
-	while ((n = read(in, block, sizeof block)) > 0)
-		assert_int_equal(write(out, block, (size_t)n), n);
-	fchmod(out, 0755);
-	close(in);
-	close(out);
 }
 
 /* What there is to be found on the machine: a file, a process, a port, an abstract socket, shared memory. */
