@@ -200,7 +200,7 @@ static void a_fork_bomb_stays_within_its_limit(void **state)
 	sandbox_kill(s.client, id, NULL);
 	struct heard *h = spawned_wait(&s, id);
 	assert_int_equal(h->result.end, END_KILLED);
-	assert_int_equal(running("processes"), 0);
+	assert_int_equal(running(self), 0);
 	assert_int_equal(h->result.pids_refused > 0, caps.pids);
 	sandbox_ack(s.client, id, NULL);
 }
