@@ -48,11 +48,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static struct tokens *t;
 	autobuf struct buf b;
+	buf_init(&b, 4u << 20);
 	if (size == 0 || (!t && tokens_new(&t, NULL) < 0))
 		return 0;
 	enum rag_type type = (enum rag_type)(data[0] % 5);
 	struct seen s = {(const char *)data + 1, 0, size - 1};
-	buf_init(&b, 4u << 20);
 	rag_check_text(s.text, s.len, NULL);
 	if (rag_is_converted(type)) {
 		if (rag_convert(type, s.text, s.len, &b) < 0)
