@@ -244,6 +244,32 @@ void handle_flush(struct handle *h, struct fs_req *req)
 	h->ops->flush(h, req);
 }
 
+int handle_truncate(struct handle *h, uint64_t size, struct err *e)
+{
+	return h->ops->truncate ? h->ops->truncate(h, size, e) : 0;
+}
+
+static void last_flushed(struct fs_req *req, int r, const void *data, size_t len, const struct err *e)
+{
+	(void)data, (void)len;
+	if (r < 0 && e)
+		tree_failed(req->arg, &req->who, req->attr.id, NULL, "release", e);
+	free(req);
+}
+
+void handle_flush_last(struct handle *h)
+{
+	struct fs_req *req = calloc(1, sizeof *req);
+	if (!req)
+		return;
+	req->who = h->st.who;
+	req->attr.id = h->st.id;
+	req->again = h->again;
+	req->arg = h->t;
+	req->reply = last_flushed;
+	h->ops->flush(h, req);
+}
+
 unsigned handle_poll(struct handle *h, const struct actor *who, bool again, void (*wake)(void *arg),
 		     void *arg)
 {

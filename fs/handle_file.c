@@ -35,6 +35,8 @@ static int io_error(const struct handle *h, int eno, struct err *e)
 
 /* ---- open ---- */
 
+static int file_truncate(struct handle *h, uint64_t size, struct err *e);
+
 static int file_begin(struct handle *h, struct err *e)
 {
 	const struct file *f = file_of(h);
@@ -44,7 +46,7 @@ static int file_begin(struct handle *h, struct err *e)
 	if (h->fd < 0 && f->content)
 		return io_error(h, errno, e);
 	if ((h->st.flags & O_TRUNC) && (h->st.flags & O_ACCMODE) != O_RDONLY)
-		return handle_truncate(h, 0, e);
+		return file_truncate(h, 0, e);
 	return 0;
 }
 
@@ -144,7 +146,7 @@ static void file_write(struct handle *h, struct fs_req *req, uint64_t off, const
 	req_ok(req, (int)n);
 }
 
-int file_truncate(struct handle *h, uint64_t size, struct err *e)
+static int file_truncate(struct handle *h, uint64_t size, struct err *e)
 {
 	int r = h->st.upload ? 0 : begin_upload(h, size, e);
 	if (r == 0 && ftruncate(h->fd, (off_t)size) < 0)
@@ -227,30 +229,16 @@ static void file_flush(struct handle *h, struct fs_req *req)
 	content_sync(h->t->rt, &c->sync);
 }
 
-static void release_reply(struct fs_req *req, int r, const void *data, size_t len, const struct err *e)
-{
-	(void)data, (void)len;
-	if (r < 0 && e)
-		tree_failed(req->arg, &req->who, req->attr.id, NULL, "release", e);
-	free(req);
-}
-
 static void file_release(struct handle *h)
 {
-	struct fs_req *req = h->st.dirty ? calloc(1, sizeof *req) : NULL;
-	if (!req)
-		return;
-	req->who = h->st.who;
-	req->attr.id = h->st.id;
-	req->again = h->again;
-	req->arg = h->t;
-	req->reply = release_reply;
-	file_flush(h, req);
+	if (h->st.dirty)
+		handle_flush_last(h);
 }
 
 const struct handle_ops handle_file_ops = {.open = file_begin,
 					   .restore = file_restore,
 					   .read = file_read,
 					   .write = file_write,
+					   .truncate = file_truncate,
 					   .flush = file_flush,
 					   .release = file_release};

@@ -76,6 +76,8 @@ struct handle_ops {
 		     bool nonblock);
 	void (*write)(struct handle *h, struct fs_req *req, uint64_t off, const char *data,
 		      size_t len, bool nonblock);
+	/* NULL: `>` on a command or value file, there is nothing to cut. */
+	int (*truncate)(struct handle *h, uint64_t size, struct err *e);
 	void (*flush)(struct handle *h, struct fs_req *req);
 	void (*release)(struct handle *h);
 	/* who, again: of the request, which may put a question */
@@ -83,8 +85,6 @@ struct handle_ops {
 };
 extern const struct handle_ops handle_text_ops, handle_log_ops, handle_store_ops, handle_call_ops,
 	handle_stream_ops, handle_sink_ops, handle_file_ops, handle_secret_ops;
-int secret_truncate(struct handle *h, uint64_t size, struct err *e);
-int file_truncate(struct handle *h, uint64_t size, struct err *e);
 
 /* Without checks and without opening: for tree_open and for taking over. NULL: no memory. */
 struct handle *handle_new(struct tree *t, const struct place *p, const struct handle_state *st);
@@ -94,6 +94,9 @@ void handle_unref(struct handle *h);
 
 /* 1 MiB for bytes on their way into a reply; valid until the next call. */
 char *read_buffer(void);
+
+/* Flush at release what was written after the last flush; a failure is only recorded. */
+void handle_flush_last(struct handle *h);
 
 void handle_keep(const struct handle *h);
 void handle_keep_in(const struct handle *h, uint64_t from); /* from: first byte that changed */

@@ -63,11 +63,6 @@ static void refuse(struct handle *h, const struct err *e)
 	handle_keep(h);
 }
 
-static void ignore(void *arg, const struct err *e)
-{
-	(void)arg, (void)e;
-}
-
 static void secret_put(struct handle *h, struct fs_req *req, uint64_t off, const char *data, size_t len, bool nonblock)
 {
 	(void)nonblock;
@@ -99,7 +94,7 @@ static void secret_put(struct handle *h, struct fs_req *req, uint64_t off, const
 	req_ok(req, (int)len);
 }
 
-int secret_truncate(struct handle *h, uint64_t size, struct err *e)
+static int secret_truncate(struct handle *h, uint64_t size, struct err *e)
 {
 	if (size != 0)
 		return err_set(e, ERR_SECRET_INVALID, "a secret is written from its beginning to its end");
@@ -136,12 +131,13 @@ static void secret_release(struct handle *h)
 	secret_text_free(&h->value);
 	const struct secret *s = h->st.refused.code != ERR_NONE ? place_secret(h->t, &h->at) : NULL;
 	if (s && s->generation == 0) /* a first value that was refused leaves no name */
-		secret_delete(h->t->rt, &h->st.who, h->at.sub, (struct runtime_done){ignore, NULL}, NULL);
+		secret_delete(h->t->rt, &h->st.who, h->at.sub, req_nobody, NULL);
 }
 
 const struct handle_ops handle_secret_ops = {.open = secret_begin,
 					     .restore = secret_restore,
 					     .read = secret_get,
 					     .write = secret_put,
+					     .truncate = secret_truncate,
 					     .flush = secret_flush,
 					     .release = secret_release};

@@ -209,14 +209,8 @@ static void store_write(struct handle *h, struct fs_req *req, uint64_t off, cons
 	req_ok(req, (int)len);
 }
 
-int handle_truncate(struct handle *h, uint64_t size, struct err *e)
+static int store_truncate(struct handle *h, uint64_t size, struct err *e)
 {
-	if (handle_kind(h) == FS_FILE)
-		return file_truncate(h, size, e);
-	if (handle_kind(h) == FS_SECRET)
-		return secret_truncate(h, size, e);
-	if (handle_kind(h) != FS_STORE)
-		return 0; /* `>` on a command or value file: there is nothing to cut */
 	struct buf *b = text_of(h);
 	size_t before = b->len;
 	int r = resize(b, size, e);
@@ -371,27 +365,10 @@ static void store_flush(struct handle *h, struct fs_req *req)
 	commit_begin(h, req, name);
 }
 
-static void release_reply(struct fs_req *req, int r, const void *data, size_t len,
-			  const struct err *e)
-{
-	(void)data, (void)len;
-	struct tree *t = req->arg;
-	if (r < 0 && e)
-		tree_failed(t, &req->who, req->attr.id, NULL, "release", e);
-	free(req);
-}
-
 static void store_release(struct handle *h)
 {
-	struct fs_req *req = h->st.dirty ? calloc(1, sizeof *req) : NULL;
-	if (req) { /* written after the last flush: committed here, a failure can only be recorded */
-		req->who = h->st.who;
-		req->attr.id = h->st.id;
-		req->again = h->again;
-		req->arg = h->t;
-		req->reply = release_reply;
-		store_flush(h, req);
-	}
+	if (h->st.dirty) /* written after the last flush: committed here, a failure can only be recorded */
+		handle_flush_last(h);
 	if (h->doc)
 		doc_closed(h->t, h->doc);
 	h->doc = NULL;
@@ -401,5 +378,6 @@ const struct handle_ops handle_store_ops = {.open = store_open,
 					    .restore = store_restore,
 					    .read = store_read,
 					    .write = store_write,
+					    .truncate = store_truncate,
 					    .flush = store_flush,
 					    .release = store_release};
