@@ -16,7 +16,7 @@
 
 static const uint8_t v4_prefix[12] = {[10] = 0xff, [11] = 0xff};
 
-static bool is_v4(const uint8_t a[16])
+bool net_is_v4(const uint8_t a[16])
 {
 	return memcmp(a, v4_prefix, sizeof v4_prefix) == 0;
 }
@@ -25,14 +25,13 @@ void net_host_of(const uint8_t address[16], struct net_host *ret)
 {
 	ret->is_address = true;
 	memmove(ret->address, address, 16);
-	if (is_v4(ret->address))
+	if (net_is_v4(ret->address))
 		inet_ntop(AF_INET, ret->address + 12, ret->name, sizeof ret->name);
 	else
 		inet_ntop(AF_INET6, ret->address, ret->name, sizeof ret->name);
 }
 
-/* In any of the spellings that inet_aton takes, and with it every resolver. */
-static bool read_v4(const char *text, uint8_t ret[16])
+bool net_v4_read(const char *text, uint8_t ret[16])
 {
 	struct in_addr a;
 	if (!isdigit((unsigned char)text[0]) || inet_aton(text, &a) == 0)
@@ -71,7 +70,7 @@ int net_host_read(const char *text, size_t len, struct net_host *ret)
 		h.name[--len] = 0;
 	if (len == 0 || h.name[0] == '.' || h.name[len - 1] == '.' || strstr(h.name, ".."))
 		return -EINVAL;
-	if (read_v4(h.name, address))
+	if (net_v4_read(h.name, address))
 		net_host_of(address, &h);
 	*ret = h;
 	return 0;
@@ -185,7 +184,7 @@ const char *net_special(const uint8_t a[16])
 {
 	static const uint8_t nat64[12] = {0, 0x64, 0xff, 0x9b}, teredo[4] = {0x20, 0x01};
 	uint8_t wrapped[4];
-	if (is_v4(a))
+	if (net_is_v4(a))
 		return special4(a + 12);
 	if (memcmp(a, nat64, sizeof nat64) == 0)
 		return special4(a + 12);

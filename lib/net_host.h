@@ -21,6 +21,9 @@ struct net_host {
 int net_host_read(const char *text, size_t len, struct net_host *ret);
 /* host:port, host alone where a default port is given (0: none is), IPv6 in brackets. 0, -EINVAL. */
 int net_target_read(const char *text, size_t len, uint16_t port_else, struct net_host *ret, uint16_t *ret_port);
+/* An IPv4 address in any of the spellings that inet_aton takes, and with it every resolver. */
+bool net_v4_read(const char *text, uint8_t ret[16]);
+bool net_is_v4(const uint8_t address[16]);
 /* The host of these 16 bytes. */
 void net_host_of(const uint8_t address[16], struct net_host *ret);
 /* "host:port", IPv6 in brackets. */

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "lib/mem.h"
+#include "lib/net_host.h"
 #include "lib/parse.h"
 #include "policies/policy_i.h"
 
@@ -48,43 +49,21 @@ struct host {
 	const char *path;    /* what follows, from its slash on, or "" */
 };
 
-static const uint8_t v4_prefix[12] = {[10] = 0xff, [11] = 0xff};
-
-static bool is_v4(const uint8_t a[16])
-{
-	return memcmp(a, v4_prefix, sizeof v4_prefix) == 0;
-}
-
 /* Any of 127/8, ::1, and the unspecified addresses, by which a host reaches itself too. */
 static bool is_loopback(const uint8_t a[16])
 {
 	static const uint8_t zero[16], one[16] = {[15] = 1};
-	if (is_v4(a))
+	if (net_is_v4(a))
 		return a[12] == 127 || a[12] == 0;
 	return memcmp(a, zero, 16) == 0 || memcmp(a, one, 16) == 0;
 }
 
 static void write_address(struct host *h)
 {
-	char text[INET6_ADDRSTRLEN];
+	struct net_host one;
+	net_host_of(h->address, &one);
 	h->is_address = true;
-	if (is_v4(h->address)) {
-		inet_ntop(AF_INET, h->address + 12, h->name, sizeof h->name);
-		return;
-	}
-	inet_ntop(AF_INET6, h->address, text, sizeof text);
-	snprintf(h->name, sizeof h->name, "[%s]", text);
-}
-
-/* A name that the resolver would take for an address in one of its spellings. */
-static bool read_v4(struct host *h, const char *text)
-{
-	struct in_addr a;
-	if (!isdigit((unsigned char)text[0]) || inet_aton(text, &a) == 0)
-		return false;
-	memcpy(h->address, v4_prefix, sizeof v4_prefix);
-	memcpy(h->address + 12, &a, 4);
-	return true;
+	snprintf(h->name, sizeof h->name, net_is_v4(h->address) ? "%.250s" : "[%.250s]", one.name);
 }
 
 static int bad_host(struct err *e, const char *target, const char *what)
@@ -136,7 +115,7 @@ static int read_host(struct host *h, const char *target, struct err *e)
 		if (!h->name[0] || h->name[strlen(h->name) - 1] == '.')
 			return bad_host(e, target, "a part of the host's name is empty");
 		at += n;
-		if (read_v4(h, h->name))
+		if (net_v4_read(h->name, h->address))
 			write_address(h);
 	}
 	int r = read_port(h, target, &at, e);
@@ -165,7 +144,7 @@ int policy_host_normal(const char *target, char out[POLICY_RESOURCE_MAX], struct
 static int read_bits(struct pattern *p, struct host *h, const char *text, struct err *e)
 {
 	char digits[8];
-	uint64_t bits, most = is_v4(h->address) ? 32 : 128;
+	uint64_t bits, most = net_is_v4(h->address) ? 32 : 128;
 	size_t n = h->path[0] == '/' ? strspn(h->path + 1, "0123456789") : 0;
 	p->net.bits = 128;
 	if (!n || (h->path[n + 1] && h->path[n + 1] != '/' && h->path[n + 1] != ':'))

@@ -29,15 +29,7 @@ static enum approval_state state_of(const char *word)
 
 static size_t place_of(const struct approvals *p, uint32_t id) /* first with >= id */
 {
-	size_t lo = 0, hi = p->n;
-	while (lo < hi) {
-		size_t mid = (lo + hi) / 2;
-		if (p->list[mid]->id < id)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	return lo;
+	return sorted_place(p->list, p->n, a, a->id, id);
 }
 
 static struct approval *by_id(struct runtime *rt, uint32_t id)

@@ -18,15 +18,7 @@ static struct file *parent_of(struct runtime *rt, uint32_t serial)
 /* The place in an array in order of serial where the first one with a serial >= serial stands. */
 static size_t place_of(struct file *const *list, size_t n, uint32_t serial)
 {
-	size_t low = 0;
-	while (low < n) {
-		size_t mid = low + (n - low) / 2;
-		if (list[mid]->serial < serial)
-			low = mid + 1;
-		else
-			n = mid;
-	}
-	return low;
+	return sorted_place(list, n, f, f->serial, serial);
 }
 
 struct file *files_find(struct runtime *rt, uint32_t serial)

@@ -40,7 +40,7 @@ struct asking {
 	struct policy_request q;
 	const struct agent *agent; /* that is about to act; NULL: none */
 	uint32_t run;		   /* of it */
-	const char *arguments;	   /* what a person is to know who decides; "" */
+	const struct agent_spec *spec; /* of the agent, whose command a person is to know who decides; NULL: none */
 	uint64_t wait_ms;	   /* until a limit lets it */
 	bool needs_rule;	   /* what no rule speaks of is denied */
 	bool told;		   /* a refusal is recorded otherwise */
@@ -90,8 +90,25 @@ static int refuse(struct runtime *rt, const struct asking *k, const struct polic
 
 /* ---- the decision ---- */
 
+/* The command as JSON, as much of it as a person reads. */
+static void arguments_of(const struct agent_spec *s, struct buf *out)
+{
+	buf_adds(out, "[");
+	for (size_t i = 0; s->argv && s->argv[i]; i++) {
+		buf_adds(out, i ? "," : "");
+		buf_json_string(out, s->argv[i], strnlen(s->argv[i], 200));
+		if (out->len > 2000)
+			break;
+	}
+	buf_adds(out, "]");
+}
+
 static int escalate(struct runtime *rt, const struct asking *k, const struct policy_decision *d, struct err *e)
 {
+	autobuf struct buf arguments;
+	buf_init(&arguments, 8192);
+	if (k->spec)
+		arguments_of(k->spec, &arguments);
 	struct approval_ask q = {.who = k->who,
 				 .agent = k->agent,
 				 .run = k->run,
@@ -100,7 +117,7 @@ static int escalate(struct runtime *rt, const struct asking *k, const struct pol
 				 .type = policy_type_word(k->q.type),
 				 .op = policy_op_word(k->q.op),
 				 .resource = k->q.resource,
-				 .arguments = k->arguments,
+				 .arguments = arguments.data,
 				 .d = d,
 				 .version = policy_set_version(rt->policies.active)};
 	rt->policies.escalated++;
@@ -181,7 +198,6 @@ int policies_ask(struct runtime *rt, const struct actor *who, const char *action
 	snprintf(resource, sizeof resource, "%s%s", object ? acts[i].prefix : "", object ? object : acts[i].whole);
 	struct asking k = {.who = who,
 			   .action = action,
-			   .arguments = "",
 			   .q = {.type = acts[i].type,
 				 .op = writes ? acts[i].op : acts[i].reading,
 				 .resource = resource},
@@ -200,19 +216,6 @@ int policies_ask(struct runtime *rt, const struct actor *who, const char *action
 
 /* ---- the start of an agent ---- */
 
-/* The command as JSON, as much of it as a person reads. */
-static void arguments_of(const struct agent_spec *s, struct buf *out)
-{
-	buf_adds(out, "[");
-	for (size_t i = 0; s->argv && s->argv[i]; i++) {
-		buf_adds(out, i ? "," : "");
-		buf_json_string(out, s->argv[i], strnlen(s->argv[i], 200));
-		if (out->len > 2000)
-			break;
-	}
-	buf_adds(out, "]");
-}
-
 int policies_may_start(struct runtime *rt, struct agent *a, const struct agent_spec *s, uint32_t run, struct err *e)
 {
 	struct policy_pair pairs[PAIRS_MAX];
@@ -226,11 +229,8 @@ int policies_may_start(struct runtime *rt, struct agent *a, const struct agent_s
 			   .action = "agent.start",
 			   .agent = a,
 			   .run = run,
+			   .spec = s,
 			   .q = {.op = POLICY_EXECUTE, .agent = a->name}};
-	autobuf struct buf arguments;
-	buf_init(&arguments, 8192);
-	arguments_of(s, &arguments);
-	k.arguments = arguments.data;
 	identify(&k.q, s, pairs);
 	for (size_t i = 0; i < ARRAY_LEN(asked); i++) {
 		k.q.type = asked[i].type;

@@ -56,15 +56,7 @@ void run_unref(struct run *r)
 
 static size_t place_of(const struct agent_live *l, uint32_t number) /* first with >= number */
 {
-	size_t lo = 0, hi = l->runs_n;
-	while (lo < hi) {
-		size_t mid = (lo + hi) / 2;
-		if (l->runs[mid]->number < number)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	return lo;
+	return sorted_place(l->runs, l->runs_n, r, r->number, number);
 }
 
 struct run *run_find(struct runtime *rt, struct agent *a, uint32_t number)

@@ -8,6 +8,7 @@
 #include "lib/kv.h"
 #include "lib/map.h"
 #include "lib/mem.h"
+#include "lib/sorted.h"
 #include "runtime/approvals_i.h"
 #include "runtime/audit.h"
 #include "runtime/documents_i.h"

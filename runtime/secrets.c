@@ -12,15 +12,7 @@
 
 static size_t place_of(const struct secrets *p, uint32_t number) /* first with >= number */
 {
-	size_t lo = 0, hi = p->n;
-	while (lo < hi) {
-		size_t mid = (lo + hi) / 2;
-		if (SECRET_NUMBER(p->all[mid]) < number)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	return lo;
+	return sorted_place(p->all, p->n, s, SECRET_NUMBER(s), number);
 }
 
 static struct secret *by_number(struct runtime *rt, uint32_t number)

@@ -4,22 +4,6 @@
 
 #define SPEC "tier: None\ncommand: [cat]\n"
 
-static int setup(void **state)
-{
-	struct engine *t = malloc(sizeof *t);
-	engine_init(t);
-	engine_open(t, false);
-	*state = t;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	engine_done(*state);
-	free(*state);
-	return 0;
-}
-
 static void reopen(struct engine *t)
 {
 	engine_close(t);
@@ -378,7 +362,7 @@ static void the_tier_that_was_left_out_stays_what_it_was(void **state)
 
 int main(void)
 {
-#define T(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
+#define T(fn) cmocka_unit_test_setup_teardown(fn, engine_setup, engine_teardown)
 	const struct CMUnitTest tests[] = {
 		T(create_makes_a_ready_agent),
 		T(a_refused_text_changes_nothing),

@@ -11,22 +11,6 @@
 
 /* ---- an engine with a trail, closed ---- */
 
-static int setup(void **state)
-{
-	struct engine *t = calloc(1, sizeof *t);
-	engine_init(t);
-	engine_open(t, false);
-	*state = t;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	engine_done(*state);
-	free(*state);
-	return 0;
-}
-
 static void work(struct engine *t, unsigned n)
 {
 	struct err e = {0};
@@ -452,7 +436,7 @@ static void the_lines_about_an_agent_are_those_and_no_others(void **state)
 
 int main(void)
 {
-#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define T(name) cmocka_unit_test_setup_teardown(name, engine_setup, engine_teardown)
 	const struct CMUnitTest tests[] = {
 		T(any_byte_that_is_flipped_is_found),
 		T(any_byte_of_a_checkpoint_that_is_flipped_is_found),

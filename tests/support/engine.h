@@ -113,6 +113,24 @@ static inline void engine_done(struct engine *t)
 	nftw(t->dir, engine_remove, 16, FTW_DEPTH | FTW_PHYS);
 }
 
+/* cmocka: an engine of its own for each test, without a spawner. */
+static inline int engine_setup(void **state)
+{
+	struct engine *t = calloc(1, sizeof *t);
+	assert_non_null(t);
+	engine_init(t);
+	engine_open(t, false);
+	*state = t;
+	return 0;
+}
+
+static inline int engine_teardown(void **state)
+{
+	engine_done(*state);
+	free(*state);
+	return 0;
+}
+
 static inline void engine_tick(uv_timer_t *t)
 {
 	(void)t;
