@@ -28,22 +28,49 @@ static struct rag *rag_make(struct runtime *rt)
 		return NULL;
 	}
 	pthread_rwlock_init(&r->lock, NULL);
+	pthread_mutex_init(&r->tools_lock, NULL);
 	r->rt = rt;
 	rt->rag = r;
 	return r;
 }
 
-static size_t place_of(const struct rag *r, uint32_t serial)
+static void tools_free(struct rag_tools *t)
 {
-	size_t low = 0, n = r->docs_n;
-	while (low < n) {
-		size_t mid = low + (n - low) / 2;
-		if (r->docs[mid]->serial < serial)
-			low = mid + 1;
-		else
-			n = mid;
-	}
-	return low;
+	tokens_free(t->tokens);
+	lexical_scratch_done(&t->scratch);
+	free(t);
+}
+
+struct rag_tools *rag_tools_take(struct rag *r, struct err *e)
+{
+	pthread_mutex_lock(&r->tools_lock);
+	struct rag_tools *t = r->tools;
+	if (t)
+		r->tools = t->next;
+	pthread_mutex_unlock(&r->tools_lock);
+	if (t)
+		return t;
+	t = calloc(1, sizeof *t);
+	if (!t)
+		err_set(e, ERR_SYS_MEMORY, "no memory for a search");
+	else if (tokens_new(&t->tokens, e) < 0)
+		free(take_ptr(t));
+	return t;
+}
+
+void rag_tools_give(struct rag *r, struct rag_tools *t)
+{
+	if (!t)
+		return;
+	pthread_mutex_lock(&r->tools_lock);
+	t->next = r->tools;
+	r->tools = t;
+	pthread_mutex_unlock(&r->tools_lock);
+}
+
+static size_t place_of(const struct rag *r, uint32_t serial) /* first with >= serial */
+{
+	return sorted_place(r->docs, r->docs_n, d, d->serial, serial);
 }
 
 static struct rag_doc *doc_of(struct rag *r, uint32_t serial, bool make)
@@ -154,6 +181,11 @@ void rag_close(struct runtime *rt)
 	for (uint32_t i = 0; i < r->pieces_n; i++)
 		free(r->pieces[i].heading);
 	lexical_free(r->words);
+	for (struct rag_tools *t; (t = r->tools);) {
+		r->tools = t->next;
+		tools_free(t);
+	}
+	pthread_mutex_destroy(&r->tools_lock);
 	pthread_rwlock_destroy(&r->lock);
 	free(r->pieces);
 	free(r->docs);

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* rag_answer.c - an answer made of the documents' own sentences, each with where it stands. L2. */
 #include <ctype.h>
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,7 +16,7 @@
 struct term {
 	char text[TOKEN_MAX + 8];
 	size_t len;
-	float weight; /* its idf */
+	float weight;
 };
 
 struct weighing {
@@ -44,13 +43,10 @@ static int add_term(void *arg, const char *term, size_t len)
 			return 0;
 	if (w->n == TERMS)
 		return 0;
-	struct lexical_stats st = lexical_stats(w->words);
-	float docs = (float)st.docs, df = (float)lexical_df(w->words, term, len);
 	struct term *t = &w->term[w->n++];
 	memcpy(t->text, term, len);
 	t->len = len;
-	t->weight = logf(1 + (docs - df + 0.5f) / (df + 0.5f));
-	t->weight = t->weight > 0 ? t->weight : 0;
+	t->weight = lexical_weight(w->words, term, len);
 	tokens_want(&w->wanted, term, len);
 	w->total += t->weight;
 	return 0;

@@ -31,6 +31,12 @@ struct rag_doc { /* loop thread only */
 	bool queued;
 };
 
+struct rag_tools { /* what a thread reads and searches with; kept from one job to the next */
+	struct rag_tools *next;
+	struct tokens *tokens;
+	struct lexical_scratch scratch;
+};
+
 struct rag {
 	struct runtime *rt;
 	/* shared: read under the lock by searches, changed under it by the one ingest that is under way */
@@ -38,6 +44,8 @@ struct rag {
 	struct lexical *words;
 	struct rag_piece *pieces;
 	uint32_t pieces_n, pieces_cap;
+	pthread_mutex_t tools_lock;
+	struct rag_tools *tools; /* that no job uses now */
 	/* loop thread */
 	struct rag_doc **docs; /* in order of serial */
 	size_t docs_n, docs_cap;
@@ -54,6 +62,10 @@ struct rag *rag_of(struct runtime *rt); /* NULL: there was no document yet */
 struct rag_doc *rag_doc(struct rag *r, uint32_t serial); /* NULL: none */
 bool rag_is_document(struct runtime *rt, const struct file *f); /* f may be NULL */
 void rag_doc_drop(struct rag *r, struct rag_doc *d);
+
+/* Any thread. NULL with e: no memory; rag_tools_give takes NULL too. */
+struct rag_tools *rag_tools_take(struct rag *r, struct err *e);
+void rag_tools_give(struct rag *r, struct rag_tools *t);
 
 /* ---- rag_ingest.c ---- */
 void rag_ingest_next(struct rag *r);

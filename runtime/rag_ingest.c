@@ -101,11 +101,14 @@ static int chunk_text(struct rag_ingest *in, const char *data, size_t len)
 		in->text = text.data;
 		len = text.len;
 	}
-	if (r == 0)
-		r = tokens_new(&in->tokens, &in->e);
-	if (r == 0)
+	struct rag_tools *tools = r == 0 ? rag_tools_take(in->rag, &in->e) : NULL;
+	if (tools) {
+		in->tokens = tools->tokens;
 		r = rag_chunks(in->type, in->text, len, take_chunk, in);
-	tokens_free(take_ptr(in->tokens));
+	} else if (r == 0) {
+		r = -in->e.eno;
+	}
+	rag_tools_give(in->rag, tools);
 	return r;
 }
 

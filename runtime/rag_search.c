@@ -26,29 +26,46 @@ static bool may_find(void *arg, uint32_t number)
 	return p->live && (!q->allowed || bsearch(&p->serial, q->allowed, q->allowed_n, sizeof p->serial, by_number));
 }
 
-/* The text of a piece, read from its document. NULL: it is gone meanwhile. */
-static char *text_of(const struct rag *r, const struct rag_piece *p)
+/* The text of the document that was converted last: passages of one often follow each other. */
+struct converted {
+	uint64_t content;
+	struct buf text;
+};
+
+static bool convert(const struct rag_piece *p, int fd, struct converted *c)
 {
 	struct stat st;
+	if (c->content == p->content)
+		return true;
+	buf_clear(&c->text);
+	c->content = 0;
+	autofree char *data = fstat(fd, &st) == 0 && (uint64_t)st.st_size <= RAG_DOCUMENT_MAX ? malloc((size_t)st.st_size + 1) : NULL;
+	if (!data || sys_pread_all(fd, data, (size_t)st.st_size, 0) < 0 ||
+	    rag_convert((enum rag_type)p->type, data, (size_t)st.st_size, &c->text) < 0)
+		return false;
+	c->content = p->content;
+	return true;
+}
+
+/* The text of a piece, read from its document. NULL: it is gone meanwhile. */
+static char *text_of(const struct rag *r, const struct rag_piece *p, struct converted *c)
+{
 	autoclose int fd = file_open(r->rt, p->content);
 	char *text = fd >= 0 ? malloc(p->len + 1) : NULL;
 	if (!text)
 		return NULL;
+	bool there = false;
 	if (!rag_is_converted((enum rag_type)p->type)) {
-		if (sys_pread_all(fd, text, p->len, p->start) < 0)
-			free(take_ptr(text));
-	} else {
-		autobuf struct buf b;
-		buf_init(&b, RAG_DOCUMENT_MAX);
-		autofree char *data = fstat(fd, &st) == 0 && (uint64_t)st.st_size <= RAG_DOCUMENT_MAX ? malloc((size_t)st.st_size + 1) : NULL;
-		if (!data || sys_pread_all(fd, data, (size_t)st.st_size, 0) < 0 ||
-		    rag_convert((enum rag_type)p->type, data, (size_t)st.st_size, &b) < 0 || p->start + (size_t)p->len > b.len)
-			free(take_ptr(text));
-		else
-			memcpy(text, b.data + p->start, p->len);
+		there = sys_pread_all(fd, text, p->len, p->start) == 0;
+	} else if (convert(p, fd, c) && p->start + (size_t)p->len <= c->text.len) {
+		memcpy(text, c->text.data + p->start, p->len);
+		there = true;
 	}
-	if (text)
-		text[p->len] = 0;
+	if (!there) {
+		free(text);
+		return NULL;
+	}
+	text[p->len] = 0;
 	return text;
 }
 
@@ -58,21 +75,19 @@ struct found { /* a copy of what the lock protects */
 };
 
 /* The best pieces, without the lock behind it. Headings are copied. */
-static int find(struct rag_question *q, struct tokens *t, struct found *ret, size_t *n)
+static int find(struct rag_question *q, struct rag_tools *t, struct found *ret, size_t *n)
 {
 	struct rag *r = q->rag;
 	struct lexical_hit hits[CANDIDATES];
-	struct lexical_scratch scratch = {0};
 	struct lexical_filter filter = {may_find, q};
 	pthread_rwlock_rdlock(&r->lock);
-	int e = lexical_search(r->words, q->text, q->len, t, &filter, &scratch, hits, CANDIDATES, n, &q->e);
+	int e = lexical_search(r->words, q->text, q->len, t->tokens, &filter, &t->scratch, hits, CANDIDATES, n, &q->e);
 	for (size_t i = 0; e == 0 && i < *n; i++) {
 		ret[i] = (struct found){r->pieces[hits[i].doc], hits[i].score};
 		if (ret[i].piece.heading)
 			ret[i].piece.heading = strdup(ret[i].piece.heading);
 	}
 	pthread_rwlock_unlock(&r->lock);
-	lexical_scratch_done(&scratch);
 	return e;
 }
 
@@ -87,9 +102,11 @@ static bool is_repeated(const struct rag_question *q, const char *text, size_t l
 
 static void take_passages(struct rag_question *q, struct found *found, size_t n)
 {
+	struct converted c = {0};
+	buf_init(&c.text, RAG_DOCUMENT_MAX);
 	for (size_t i = 0; i < n; i++) {
 		const struct rag_piece *p = &found[i].piece;
-		char *text = q->n < q->most ? text_of(q->rag, p) : NULL;
+		char *text = q->n < q->most ? text_of(q->rag, p, &c) : NULL;
 		if (!text || is_repeated(q, text, p->len)) {
 			free(text);
 			free(p->heading);
@@ -105,6 +122,7 @@ static void take_passages(struct rag_question *q, struct found *found, size_t n)
 							   .text = text,
 							   .len = p->len};
 	}
+	buf_done(&c.text);
 }
 
 static uint64_t lap(uint64_t *last)
@@ -117,10 +135,10 @@ static uint64_t lap(uint64_t *last)
 void rag_search(struct rag_question *q)
 {
 	struct found found[CANDIDATES];
-	struct tokens *t = NULL;
 	size_t n = 0;
 	uint64_t at = clock_mono_ns();
-	q->result = tokens_new(&t, &q->e);
+	struct rag_tools *t = rag_tools_take(q->rag, &q->e);
+	q->result = t ? 0 : -q->e.eno;
 	q->took.analysis = lap(&at);
 	if (q->result == 0)
 		q->result = find(q, t, found, &n);
@@ -129,9 +147,9 @@ void rag_search(struct rag_question *q)
 		take_passages(q, found, n);
 	q->took.retrieval = lap(&at);
 	if (q->result == 0)
-		q->result = rag_extract(q, t, &q->answer);
+		q->result = rag_extract(q, t->tokens, &q->answer);
 	q->took.ranking = lap(&at);
-	tokens_free(t);
+	rag_tools_give(q->rag, t);
 }
 
 /* ---- on the loop ---- */

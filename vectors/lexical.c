@@ -286,14 +286,24 @@ static int scratch_room(struct lexical_scratch *s, size_t docs)
 	return 0;
 }
 
+static float idf_of(const struct lexical *ix, uint32_t n)
+{
+	/* Removed texts are among the n, so they are among the texts too. */
+	float docs = (float)(ix->docs + ix->dead), with = (float)n;
+	return logf(1 + (docs - with + 0.5f) / (with + 0.5f));
+}
+
+float lexical_weight(const struct lexical *ix, const char *term, size_t len)
+{
+	return idf_of(ix, lexical_df(ix, term, len));
+}
+
 static void score_term(const struct lexical *ix, const struct counted *q, const struct lexical_filter *filter,
 		       struct lexical_scratch *s)
 {
 	const struct postings *p = q->p;
 	const uint8_t *at = p->bytes, *end = p->bytes + p->len;
-	/* Removed texts are among the n, so they are among the texts too. */
-	float docs = (float)(ix->docs + ix->dead), with = (float)p->n;
-	float idf = logf(1 + (docs - with + 0.5f) / (with + 0.5f)) * (float)q->n;
+	float idf = idf_of(ix, p->n) * (float)q->n;
 	float per_word = ix->docs ? B * (float)ix->docs / (float)ix->length_sum : 0;
 	for (uint32_t doc = 0; at < end;) {
 		doc += get_varint(&at);

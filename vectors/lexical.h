@@ -58,5 +58,7 @@ struct lexical_stats {
 };
 struct lexical_stats lexical_stats(const struct lexical *ix);
 
+/* The weight of a term in a search, its idf: the rarer the term the greater, above 0. */
+float lexical_weight(const struct lexical *ix, const char *term, size_t len);
 /* How many texts have the term, removed ones until they are cut out; 0: none. A term as tokens.h makes it. */
 uint32_t lexical_df(const struct lexical *ix, const char *term, size_t len);
