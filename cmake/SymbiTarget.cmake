@@ -69,6 +69,7 @@ endfunction()
 function(symbi_static_program name)
   file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/cmd/${name}/*.c)
   add_executable(${name} ${sources})
+  target_include_directories(${name} PRIVATE ${CMAKE_SOURCE_DIR})
   target_compile_definitions(${name} PRIVATE _GNU_SOURCE)
   target_compile_options(${name} PRIVATE ${SYMBI_WARNINGS} ${SYMBI_C_WARNINGS} -Os -ffunction-sections)
   target_link_options(${name} PRIVATE -static -Wl,--gc-sections)
@@ -76,9 +77,15 @@ endfunction()
 
 # One ctest of what stands in tests/: skipped on exit status 77, told where sources and programs are. In a sanitizer build
 # a report of any of its processes fails it.
-# LABEL: mount, crash and slow ones are left out of a quick round (ctest -LE 'mount|crash|slow').
+# LABEL: mount, crash and slow ones are left out of a quick round (ctest -LE 'mount|crash|slow'). VM: it has the image of microVMs
+# that the test sandbox/vm_image makes.
 function(symbi_add_test name)
-  cmake_parse_arguments(A "" "LABEL;TIMEOUT" "COMMAND" ${ARGN})
+  cmake_parse_arguments(A "VM" "LABEL;TIMEOUT" "COMMAND" ${ARGN})
+  if(A_VM)
+    set(image ${CMAKE_BINARY_DIR}/vm)
+  else() # the same tiers on every machine
+    set(image ${CMAKE_BINARY_DIR}/vm-none)
+  endif()
   if(NOT A_TIMEOUT)
     set(A_TIMEOUT 120)
   endif()
@@ -90,7 +97,7 @@ function(symbi_add_test name)
   endif()
   add_test(NAME ${name} COMMAND ${A_COMMAND})
   set_tests_properties(${name} PROPERTIES TIMEOUT ${A_TIMEOUT} SKIP_RETURN_CODE 77 LABELS "${A_LABEL}"
-    ENVIRONMENT "TEST_SOURCE_DIR=${CMAKE_SOURCE_DIR};TEST_BUILD_DIR=${CMAKE_BINARY_DIR};TEST_BIN_DIR=${CMAKE_BINARY_DIR}/bin")
+    ENVIRONMENT "SYMBI_VM_IMAGE=${image};TEST_SOURCE_DIR=${CMAKE_SOURCE_DIR};TEST_BUILD_DIR=${CMAKE_BINARY_DIR};TEST_BIN_DIR=${CMAKE_BINARY_DIR}/bin")
 endfunction()
 
 # tests/FOLDER/test_X.c: one program and one ctest FOLDER/X each, linked with LAYERS and cmocka. Other .c files of
@@ -138,6 +145,11 @@ function(symbi_tests)
     ${CMAKE_BINARY_DIR}/bin --probe $<TARGET_FILE:probe> LABEL slow TIMEOUT 900)
   symbi_add_test(sandbox/bombs_rounds COMMAND $<TARGET_FILE:test_bombs> 100 LABEL slow TIMEOUT 900)
   symbi_add_test(sandbox/drivers_oci COMMAND $<TARGET_FILE:test_drivers> oci LABEL slow TIMEOUT 900)
+  symbi_add_test(sandbox/vm_image COMMAND ${CMAKE_SOURCE_DIR}/tests/sandbox/vm_image.sh VM LABEL slow)
+  symbi_add_test(sandbox/drivers_vm COMMAND $<TARGET_FILE:test_drivers> vm VM LABEL slow TIMEOUT 900)
+  symbi_add_test(sandbox/vm_run COMMAND ${CMAKE_SOURCE_DIR}/tests/sandbox/vm_run.sh VM LABEL slow TIMEOUT 900)
+  set_tests_properties(sandbox/vm_image PROPERTIES FIXTURES_SETUP vm)
+  set_tests_properties(sandbox/drivers_vm sandbox/vm_run PROPERTIES FIXTURES_REQUIRED vm RESOURCE_LOCK vm)
   symbi_test_folder(arch LABEL arch)
   symbi_test_folder(cmd LAYERS ${all} TIMEOUT 300)
   symbi_test_folder(mount LAYERS ${all} LABEL mount TIMEOUT 600)

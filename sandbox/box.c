@@ -304,7 +304,7 @@ const char *box_drop(const struct spawn_start *s, struct sandbox_layers *l)
 	l->active |= LAYER_BIT(LAYER_NO_CAPS);
 	l->landlock_abi = sandbox_landlock_abi();
 	*(l->landlock_abi ? &l->active : &l->missing) |= LAYER_BIT(LAYER_LANDLOCK);
-	if (l->landlock_abi ? box_landlock(s->cwd, l->landlock_abi) : s->allow_degraded)
+	if (l->landlock_abi ? box_landlock(s, l->landlock_abi) : s->allow_degraded)
 		return NULL;
 	return "its rules of Landlock";
 }

@@ -4,6 +4,8 @@
 
 #include "sandbox/box.h"
 
+#define BOX_IMAGE "/run/symbi" /* what start->image names */
+
 /* In pid 1 of a new box: make its file system and make it the root. dir is the working directory, opened, or -1: go by
  * s->cwd, which may be NULL for none. NULL, or the step that failed with errno. */
 const char *box_view(const struct spawn_start *s, int dir);
@@ -48,6 +50,6 @@ bool box_socket_option(size_t i, unsigned *level, int *name);
 
 /* Between clone and exec: what may be written is cwd and what is temporary, by Landlock of this ABI (1 or more). false
  * with errno. */
-bool box_landlock(const char *cwd, uint32_t abi);
+bool box_landlock(const struct spawn_start *s, uint32_t abi);
 /* The same for a process of ours outside of a box: it may read files, and do nothing else to them. */
 bool box_landlock_reading(uint32_t abi);

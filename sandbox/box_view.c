@@ -23,6 +23,7 @@ static const char *const seen[] = {
 	"etc/alternatives", "etc/ld.so.cache", "etc/localtime", "etc/ssl/certs", "etc/ssl/openssl.cnf",
 };
 static const char *const devices[] = {"null", "zero", "full", "random", "urandom"};
+#define KVM "/dev/kvm" /* of a microVM that uses it */
 
 const char *box_view_seen(size_t i)
 {
@@ -62,6 +63,13 @@ static bool mount_temporary(const struct spawn_start *s, const char *path, unsig
 	return mount("tmp", path, "tmpfs", MS_NOSUID | MS_NODEV | flags, options) == 0;
 }
 
+static bool show_device(const char *host)
+{
+	autoclose int tree = open_tree(AT_FDCWD, host, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+	return tree >= 0 && mknod(host + 1, S_IFREG | 0444, 0) == 0 &&
+	       attach(tree, host + 1, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC, 0);
+}
+
 static bool make_dev(const struct spawn_start *s)
 {
 	char host[32];
@@ -69,11 +77,11 @@ static bool make_dev(const struct spawn_start *s)
 		return false;
 	for (size_t i = 0; i < ARRAY_LEN(devices); i++) {
 		snprintf(host, sizeof host, "/dev/%s", devices[i]);
-		autoclose int tree = open_tree(AT_FDCWD, host, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
-		if (tree < 0 || mknod(host + 1, S_IFREG | 0444, 0) < 0 ||
-		    !attach(tree, host + 1, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC, 0))
+		if (!show_device(host))
 			return false;
 	}
+	if (s->kvm && !show_device(KVM))
+		return false;
 	return symlink("/proc/self/fd", "dev/fd") == 0 &&
 	       symlink("/proc/self/fd/0", "dev/stdin") == 0 &&
 	       symlink("/proc/self/fd/1", "dev/stdout") == 0 &&
@@ -207,6 +215,9 @@ const char *box_view(const struct spawn_start *s, int dir)
 	autoclose int symbi = s->view ? box_take_symbi(s) : -1;
 	if (s->view && symbi < 0)
 		return "its view of Symbi's tree";
+	autoclose int image = s->image ? open_tree(AT_FDCWD, s->image, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC) : -1;
+	if (s->image && image < 0)
+		return "its image";
 	/* Anywhere will do: what was there is seen by nobody any more. */
 	if (mount("symbi", "/tmp", "tmpfs", MS_NOSUID | MS_NODEV, "mode=755,size=1m,nr_inodes=1024") < 0 ||
 	    chdir("/tmp") < 0)
@@ -220,6 +231,8 @@ const char *box_view(const struct spawn_start *s, int dir)
 		return "its /dev";
 	if (!make_temporary(s))
 		return "its /tmp";
+	if (image >= 0 && (mkdir(BOX_IMAGE + 1, 0755) < 0 || !attach(image, BOX_IMAGE + 1, READ_ONLY | MOUNT_ATTR_NOEXEC, 0)))
+		return "its image";
 	if (mkdir("proc", 0555) < 0 || mount("proc", "proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC,
 					     "hidepid=invisible,subset=pid") < 0)
 		return "its /proc";
@@ -276,7 +289,7 @@ static void allow_stream(int rules, int fd, uint64_t access)
 	syscall(SYS_landlock_add_rule, rules, 1, &b, 0);
 }
 
-bool box_landlock(const char *cwd, uint32_t abi)
+bool box_landlock(const struct spawn_start *s, uint32_t abi)
 {
 	static const char *const written[] = {"/tmp", "/dev/shm"};
 	char dev[32];
@@ -284,7 +297,9 @@ bool box_landlock(const char *cwd, uint32_t abi)
 			       .scoped = abi >= 6 ? LL_SCOPES : 0};
 	size_t size = abi >= 6 ? sizeof r : sizeof r.fs;
 	autoclose int rules = (int)syscall(SYS_landlock_create_ruleset, &r, size, 0);
-	bool ok = rules >= 0 && allow(rules, "/", LL_READ) && allow(rules, cwd, r.fs);
+	bool ok = rules >= 0 && allow(rules, "/", LL_READ) && allow(rules, s->cwd, r.fs);
+	if (ok && s->kvm)
+		ok = allow(rules, KVM, LL_WRITE | LL_READ_FILE);
 	for (size_t i = 0; ok && i < ARRAY_LEN(written); i++)
 		ok = allow(rules, written[i], r.fs);
 	for (size_t i = 0; ok && i < ARRAY_LEN(devices); i++) {

@@ -240,8 +240,8 @@ void job_judge(struct job *j)
 	r->disk_read_bytes = u.disk_counted ? u.disk_read_bytes : (uint64_t)used->ru_inblock * 512;
 	r->disk_write_bytes = u.disk_counted ? u.disk_write_bytes
 					     : (uint64_t)used->ru_oublock * 512;
-	r->pids_refused = u.pids_refused;
-	r->oom_kills = u.oom_kills;
+	r->pids_refused = u.pids_refused + j->pids_refused;
+	r->oom_kills = u.oom_kills + j->oom_kills;
 	r->wall_ns = j->ended_ns - j->started_ns;
 	r->code = WIFEXITED(j->status) ? WEXITSTATUS(j->status) : WTERMSIG(j->status);
 	r->end = why(j);

@@ -45,6 +45,9 @@ struct job {
 	int wide;             /* held open as long as its network is whole; -1: it is not */
 	pid_t pid;   /* first process; 0: none yet */
 	struct cgroup *group; /* owned; NULL: a keeper holds it */
+	bool shim;    /* its child is one (shim.h), which tells by reports */
+	bool vm;      /* of a microVM */
+	uint64_t oom_kills, pids_refused; /* by a kernel of its own */
 	char *bundle; /* directory of its container, owned; NULL: it is in none */
 	const struct oci_runtime *runtime; /* of its container */
 	bool failed;  /* its container could not be had: result.err says why */

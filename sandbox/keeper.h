@@ -17,6 +17,8 @@ struct keeper_report { /* what a keeper writes to its pipe: at most two, each in
 	bool ended;      /* the program ended: */
 	int status;      /* as by wait */
 	struct rusage used; /* by all that were waited for */
+	bool counted;    /* of a shim, before it ends: what a kernel of its own counted: */
+	uint64_t oom_kills, pids_refused;
 };
 
 /* In a process of its own: of all descriptors s's streams and directory stay, and *fd, under other numbers. */

@@ -29,8 +29,8 @@
 
 #include "lib/mem.h"
 #include "sandbox/proctree.h"
+#include "sandbox/shim.h"
 
-#define SPAWNER_DIED SIGRTMAX
 #define LOG_TAIL     1500
 
 struct shim {
@@ -157,23 +157,17 @@ static void drain(struct shim *s)
 
 /* ---- what is told ---- */
 
-static void report(struct shim *s, const struct keeper_report *r)
-{
-	if (s->report >= 0 && write(s->report, r, sizeof *r) < 0)
-		errno = 0; /* the spawner is gone, and so are we soon */
-}
-
 static void report_started(struct shim *s)
 {
 	struct keeper_report r = {.id = s->id, .pid = getpid(), .layers = s->layers};
 	s->started = true;
-	report(s, &r);
+	shim_report(s->report, &r);
 }
 
 static void report_failed(struct shim *s, const struct err *e)
 {
 	struct keeper_report r = {.id = s->id, .pid = -1, .err = *e};
-	report(s, &r);
+	shim_report(s->report, &r);
 }
 
 /* The end of a file, in one line of printable text; "" when there is none. */
@@ -268,7 +262,7 @@ static void on_signal(struct shim *s)
 {
 	struct signalfd_siginfo si;
 	while (read(s->signals, &si, sizeof si) == sizeof si) {
-		if ((int)si.ssi_signo == SPAWNER_DIED)
+		if ((int)si.ssi_signo == SHIM_SPAWNER_DIED)
 			s->ending = true;
 		else if (si.ssi_signo != SIGCHLD && si.ssi_signo < 32)
 			hand_on(s, (int)si.ssi_signo);
@@ -297,21 +291,6 @@ static void serve(struct shim *s)
 	drain(s);
 }
 
-static _Noreturn void end_as(int status)
-{
-	int sig = WTERMSIG(status);
-	sigset_t one;
-	if (WIFEXITED(status))
-		_exit(WEXITSTATUS(status));
-	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
-	sigemptyset(&one);
-	sigaddset(&one, sig);
-	signal(sig, SIG_DFL);
-	raise(sig);
-	sigprocmask(SIG_UNBLOCK, &one, NULL);
-	_exit(128 + sig);
-}
-
 static _Noreturn void finish(struct shim *s)
 {
 	struct err e = {0};
@@ -333,7 +312,7 @@ static _Noreturn void finish(struct shim *s)
 		explain(s, &e);
 	if (e.code)
 		report_failed(s, &e);
-	end_as(s->told ? s->status : s->started ? SIGKILL : 127 << 8);
+	shim_end_as(s->told ? s->status : s->started ? SIGKILL : 127 << 8);
 }
 
 /* ---- the place ---- */
@@ -360,10 +339,8 @@ static const char *own_mounts(const struct oci_runtime *r)
 static int prepare(struct shim *s, struct err *e)
 {
 	char told[PATH_MAX];
-	sigset_t all;
-	sigfillset(&all);
 	const char *step = s->step ? s->step : own_mounts(s->runtime);
-	if (!step && (s->signals = signalfd(-1, &all, SFD_NONBLOCK | SFD_CLOEXEC)) < 0)
+	if (!step && (s->signals = shim_signals()) < 0)
 		step = "its signals";
 	if (!step && (s->watch = inotify_init1(IN_NONBLOCK | IN_CLOEXEC)) < 0)
 		step = "its watch";
@@ -376,13 +353,6 @@ static int prepare(struct shim *s, struct err *e)
 	if (r == 0 && inotify_add_watch(s->watch, told, IN_MODIFY) < 0)
 		r = err_sys(e, ERR_SPAWN_FAILED, errno, "'%s'", told);
 	return r;
-}
-
-static void limit_files(const struct spawn_start *s)
-{
-	uint64_t most = s->limits.file_bytes;
-	if (s->enforce && most)
-		setrlimit(RLIMIT_FSIZE, &(struct rlimit){most, RLIM_INFINITY});
 }
 
 static _Noreturn void shim(struct shim *s)
@@ -398,7 +368,7 @@ static _Noreturn void shim(struct shim *s)
 	}
 	make_pipes(s);
 	ask_to_run(s);
-	limit_files(s->start);
+	shim_limit_files(s->start);
 	serve(s);
 	finish(s);
 }
@@ -414,16 +384,9 @@ pid_t oci_start(const struct spawn_start *start, const struct oci_runtime *rt,
 		return pid;
 	struct spawn_start mine = *start;
 	struct shim s = {.start = &mine, .runtime = rt, .layers = *layers, .dir = dir, .id = id};
-	prctl(PR_SET_NAME, "symbi-oci");
-	prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
-	prctl(PR_SET_PDEATHSIG, SPAWNER_DIED, 0, 0, 0);
-	if (getppid() != spawner || oci_command(rt, s.command) < 0)
+	if (oci_command(rt, s.command) < 0)
 		_exit(1);
-	s.step = spawn_place(&mine); /* while the cgroups' descriptors are there */
-	setsid();
-	spawn_nice(&mine);
-	keeper_keep_fds(&mine, &fd);
-	proctree_mark(mark);
+	s.step = shim_begin(&mine, &fd, spawner, mark, "symbi-oci");
 	snprintf(s.name, sizeof s.name, "symbi-%08x-%d", mark, getpid());
 	s.report = fd;
 	for (int i = 0; i < 3; i++)

@@ -12,6 +12,8 @@ struct box;
 struct spawn_start { /* everything borrowed */
 	const char *program, *cwd;
 	const char *view; /* NULL: none */
+	const char *image; /* of a microVM: in a box, a directory shown at BOX_IMAGE; NULL: none */
+	bool kvm;          /* and /dev/kvm in it */
 	char **argv, **envp;
 	int stdio[3], cwd_fd; /* cwd_fd -1: go by cwd */
 	int netns;            /* of a container: the network namespace that it joins; -1: one of its own */

@@ -19,6 +19,7 @@
 #include "sandbox/proctree.h"
 #include "sandbox/spawn_server.h"
 #include "sandbox/spec.h"
+#include "sandbox/vm.h"
 
 static bool read_text(const struct spawn_req *q, int fd, char *text)
 {
@@ -113,6 +114,7 @@ static int start_in_container(struct server *s, struct job *j, struct spawn_star
 	if (mkdir(dir, 0700) < 0 && errno != EEXIST)
 		return err_sys(e, ERR_SYS_IO, errno, "'%s'", dir);
 	snprintf(dir, sizeof dir, "%s/" SPAWN_CONTAINERS "/%llx", s->dir, (unsigned long long)j->id);
+	j->shim = true;
 	j->runtime = rt;
 	j->bundle = strdup(dir);
 	if (!j->bundle)
@@ -131,6 +133,22 @@ static int start_in_container(struct server *s, struct job *j, struct spawn_star
 	return r;
 }
 
+/* As start_in_container. */
+static int start_in_vm(struct server *s, struct job *j, const struct spawn_start *st, const struct sandbox_driver *driver,
+		       struct err *e)
+{
+	struct sandbox_layers l;
+	if (geteuid() == 0 && (st->uid <= 0 || st->gid <= 0))
+		return err_set(e, ERR_SEC_VIOLATION, "nothing runs as root in a sandbox");
+	int r = driver->available(&l, e);
+	if (r == 0 && !st->allow_degraded)
+		r = sandbox_layers_whole(&l, e);
+	if (r == 0)
+		r = box_filter_init(e);
+	j->shim = j->vm = true;
+	return r < 0 ? r : vm_start(st, &l, j->id, s->reports[1], s->mark, e);
+}
+
 static void launch(struct server *s, struct job *j, struct spawn_start *st, const struct sandbox_driver *driver)
 {
 	const struct oci_runtime *rt = oci_runtime_named(driver->name);
@@ -142,6 +160,8 @@ static void launch(struct server *s, struct job *j, struct spawn_start *st, cons
 	struct sandbox_limits most = st->enforce ? st->limits : none;
 	if (rt)
 		most.pids = oci_pids(rt, most.pids, false);
+	if (driver->tier == TIER_3 && st->enforce)
+		most = vm_outer_limits(&most);
 	int r = cgroup_get(s->base, &most, disk, &j->group, &e);
 	st->group = j->group;
 	st->memory_by_as = !s->caps.memory;
@@ -153,6 +173,8 @@ static void launch(struct server *s, struct job *j, struct spawn_start *st, cons
 		close(disk);
 	if (r == 0 && rt)
 		r = start_in_container(s, j, st, driver, rt, &e);
+	else if (r == 0 && driver->tier == TIER_3)
+		r = start_in_vm(s, j, st, driver, &e);
 	else if (r == 0 && boxed)
 		r = start_in_box(s, j, st, &e);
 	else if (r == 0 && j->group)

@@ -3,6 +3,7 @@
  * remembers all of it until it is acknowledged. L1; single-threaded. Nothing here waits for one job: the
  * other side may be dead or slow, and so may be what it asked for. */
 #include "sandbox/spawn_server.h"
+#include "sandbox/vm.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -233,12 +234,15 @@ static void send_signal(struct job *j, int sig)
 }
 
 /* Once the runtime has done its part: what it needs and its program may not have. */
-static void limit_container(struct job *j)
+static void limit_shim(struct job *j)
 {
 	struct sandbox_limits l = j->limits;
-	if (!j->runtime || !j->group)
+	if (!j->shim || !j->group)
 		return;
-	l.pids = oci_pids(j->runtime, l.pids, true);
+	if (j->vm)
+		l = vm_outer_limits(&l);
+	else
+		l.pids = oci_pids(j->runtime, l.pids, true);
 	cgroup_limit(j->group, &l, -1, NULL);
 }
 
@@ -254,12 +258,15 @@ static void read_reports(struct server *s)
 		} else if (r.pid > 0) {
 			j->pid = r.pid;
 			j->layers = r.layers;
-			limit_container(j);
+			limit_shim(j);
 			server_queue(s, j, NEWS_STARTED);
 			send_signal(j, j->early);
 			if (j->killed)
 				job_kill(j);
-		} else if (j->bundle) { /* it ends by itself */
+		} else if (r.counted) {
+			j->oom_kills += r.oom_kills;
+			j->pids_refused += r.pids_refused;
+		} else if (j->shim) { /* it ends by itself */
 			j->failed = true;
 			j->result.err = r.err;
 		} else {
@@ -286,7 +293,7 @@ static void reap(struct server *s)
 		jobs_drop_pid(&s->jobs, p);
 		if (p == &j->box || p == &j->door) /* what was in it is dead; its program is reaped by itself */
 			continue;
-		if (s->keepers || j->bundle)
+		if (s->keepers || j->shim)
 			read_reports(s); /* what it said before it went */
 		s->strays |= s->keepers && !j->box.pid && j->state == JOB_RUNNING;
 		if (j->state == JOB_ENDING) /* a keeper's: with what it reaped since its report */
@@ -309,8 +316,8 @@ static void serve_running(struct server *s, struct job *j, const struct spawn_re
 		server_queue(s, j, NEWS_MEASURED);
 	if (q->op == SPAWN_LIMITS) {
 		j->limits = q->limits;
-		if (j->runtime)
-			limit_container(j);
+		if (j->shim)
+			limit_shim(j);
 		else if (j->group)
 			cgroup_limit(j->group, &q->limits, -1, NULL);
 	}

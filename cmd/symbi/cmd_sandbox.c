@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "cli.h"
+#include "image.h"
 #include "lib/loop.h"
 #include "lib/mem.h"
 #include "lib/parse.h"
@@ -417,8 +418,10 @@ int cmd_sandbox(const struct command *c, int argc, char **argv)
 	int at = opts_read(c, argc, argv, none, 1, OPTS_COMMAND);
 	if (at < 0)
 		return CLI_USAGE;
+	if (strcmp(argv[at], "image") == 0)
+		return sandbox_image(c, argc - at, argv + at);
 	if (strcmp(argv[at], "run") != 0)
-		return opts_wrong(c, "'%s' is not known; `symbi sandbox run` is", argv[at]);
+		return opts_wrong(c, "'%s' is not known; `symbi sandbox run` and `symbi sandbox image build` are", argv[at]);
 	argc -= at;
 	argv += at;
 	at = opts_read(c, argc, argv, opts, 1, OPTS_COMMAND);

@@ -98,8 +98,9 @@ static const struct command commands[] = {
 	 "recall@10, recall@100 and the reciprocal rank of the first relevant document."},
 	{"sandbox", cmd_sandbox,
 	 "run [--tier TIER] [--driver NAME] [--profile PROFILE] [--network MODE] [--allow HOST:PORT,...] [--dir DIR] [--max-memory MB] [--max-cpu N] "
-	 "[--max-processes N] [--view AGENT] [--allow-degraded] [--mount DIR] " WHERE " [--] PROGRAM [ARGUMENT]...",
-	 "run one program in a sandbox, as agents run; works without the daemon",
+	 "[--max-processes N] [--view AGENT] [--allow-degraded] [--mount DIR] " WHERE " [--] PROGRAM [ARGUMENT]... | "
+	 "image build [--from DIR] [--kernel VERSION] [--accel tcg|kvm] [--to DIR]",
+	 "run one program in a sandbox, as agents run; works without the daemon; make what Tier3 starts from",
 	 "TIER is Tier1 unless given. PROFILE is secure or standard, a profile of the tree (sandbox/profiles/), or the\n"
 	 "path of a file, with a '/'; the limits given here can only narrow it. MODE is None, Restricted or Full:\n"
 	 "Restricted has a proxy (HTTP and SOCKS5, in http_proxy and its like) that lets through the HOST:PORTs\n"
@@ -108,10 +109,13 @@ static const struct command commands[] = {
 	 "on; the environment is PATH, HOME, LANG and\n"
 	 "TERM. It works in a directory of its own, removed afterwards, or in DIR, which it sees as it is. Under\n"
 	 "root it runs as a uid that nobody else has (tier None: as root). --driver: one of the tier's by its name\n"
-	 "(Tier1: proc, or crun, runc where they are installed; Tier2: runsc). --view: what AGENT sees of the tree\n"
+	 "(Tier1: proc, or crun, runc where they are installed; Tier2: runsc; Tier3: qemu). --view: what AGENT sees of the tree\n"
 	 "that is mounted at DIR is its /symbi, and under root it runs as that agent's uid. --allow-degraded: also\n"
 	 "where the kernel lacks a layer of the tier that it can do without. Exit status: the program's own; 128\n"
-	 "and the signal's number when one ended it; 1 when it did not run."},
+	 "and the signal's number when one ended it; 1 when it did not run.\n"
+	 "image build makes what microVMs (Tier3) start from, of the newest kernel whose package is installed, or was\n"
+	 "taken apart in the directory --from (dpkg-deb -x). It lies in `vm` of the state directory, or --to DIR, which\n"
+	 "SYMBI_VM_IMAGE then has to name. --accel kvm: QEMU uses KVM; not the default, as it is not tried out before."},
 	{"help", cmd_help, "[COMMAND]", "this text", NULL},
 };
 

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /* test_drivers.c - what every driver must do alike: the same cases run over each that the registry holds. A
  * driver that cannot run here is named with its reason. Without an argument those that the spawner is itself; with
- * `oci` those that have a runtime do it, 77 when there is none. */
+ * `oci` those that have a runtime do it, with `vm` those of microVMs, 77 when there is none. */
 #include "tests/sandbox/places.h"
 #include "tests/sandbox/spawned.h"
 
 static struct spawned s;
 static struct sandbox_caps caps;
 static const struct sandbox_driver *driver;
-static bool containers; /* the drivers asked for */
+static enum kind { ITSELF, CONTAINERS, VMS } kind; /* the drivers asked for */
 static bool any;        /* of them could be tried */
 
 /* The processes of the machine that a start has: gVisor's programs are none of them, but their kernel is. */
@@ -76,7 +76,7 @@ static void environment_and_arguments(void **state)
 	sh.spec.argv = argv;
 	sh.spec.envp = env;
 	assert_int_equal(spawned_run(&s, &sh.spec)->result.code, 0);
-	if (!containers || strcmp(text_of(s.out), "A=\nB=2 and more\n") != 0) /* runc keeps them in no order */
+	if (kind != CONTAINERS || strcmp(text_of(s.out), "A=\nB=2 and more\n") != 0) /* runc keeps them in no order */
 		assert_string_equal(text_of(s.out), "B=2 and more\nA=\n");
 	const char *print[] = {"/usr/bin/printf", "%s|", "", "a b", "$(id)", NULL};
 	sh.spec.id = s.next_id++;
@@ -109,7 +109,7 @@ static void no_descriptor_but_its_streams(void **state)
 static void privileges_cannot_grow(void **state)
 {
 	(void)state;
-	if (driver->tier > TIER_1)
+	if (driver->tier == TIER_2)
 		skip(); /* gVisor's /proc of 2022 does not say */
 	spawned_sh(&s, "grep NoNewPrivs /proc/self/status");
 	assert_string_equal(text_of(s.out), "NoNewPrivs:\t1\n");
@@ -198,7 +198,7 @@ static void limits_end_it_and_say_so(void **state)
 	shell_spec(&s, &sh, "exec yes");
 	sh.spec.limits.file_bytes = 1u << 20;
 	assert_int_equal(spawned_run(&s, &sh.spec)->result.end, END_FILE_SIZE);
-	if (!caps.pids || driver->tier > TIER_1)
+	if (!caps.pids || driver->tier == TIER_2)
 		return; /* gVisor: its limit is the kernel's threads' too, and far above */
 	shell_spec(&s, &sh, "for i in 1 2 3 4 5 6 7 8 9; do sleep 99 & done");
 	sh.spec.limits.pids = 6;
@@ -223,7 +223,7 @@ static void use_is_measured(void **state)
 static void many_starts_leave_nothing(void **state)
 {
 	(void)state;
-	unsigned n = driver->tier > TIER_1 ? 4 : containers ? 20 : 100;
+	unsigned n = driver->tier > TIER_1 ? 4 : kind == CONTAINERS ? 20 : 100;
 	for (unsigned i = 0; i < n; i++)
 		start("exit 0");
 	for (uint64_t id = s.next_id - n; id < s.next_id; id++) {
@@ -241,6 +241,13 @@ static void all_ends_with_the_daemon(void **state)
 	spawned_until(&s, driver->tier > TIER_1 ? left() && *text_of(s.out) : running(s.work) >= 2);
 	spawned_stop(&s);
 	assert_int_equal(left(), 0);
+}
+
+static enum kind kind_of(const struct sandbox_driver *d)
+{
+	if (d->tier == TIER_3)
+		return VMS;
+	return strcmp(d->name, "native") == 0 || strcmp(d->name, "proc") == 0 ? ITSELF : CONTAINERS;
 }
 
 /* Does its runtime make containers here at all? What it needs of a machine it alone knows. */
@@ -282,14 +289,14 @@ static int tests_of(const char *place)
 		struct err e = {0};
 		char name[64];
 		driver = *d;
-		if (containers != (strcmp(driver->name, "native") != 0 && strcmp(driver->name, "proc") != 0))
+		if (kind_of(driver) != kind)
 			continue;
 		if (driver->available(&(struct sandbox_layers){0}, &e) < 0) {
 			printf("skipped: driver '%s' of %s: %s\n", driver->name,
 			       sandbox_tier_name(driver->tier), e.msg);
 			continue;
 		}
-		if (containers && !makes_containers())
+		if (kind == CONTAINERS && !makes_containers())
 			continue;
 		ran = true;
 		snprintf(name, sizeof name, "driver %s, %s", driver->name, place);
@@ -301,8 +308,8 @@ static int tests_of(const char *place)
 
 int main(int argc, char **argv)
 {
-	containers = argc > 1 && strcmp(argv[1], "oci") == 0;
-	if (!containers)
+	kind = argc < 2 ? ITSELF : strcmp(argv[1], "oci") == 0 ? CONTAINERS : VMS;
+	if (kind != CONTAINERS)
 		return places_run(tests_of);
 	int failed = tests_of("as it is");
 	return failed ? 1 : any ? 0 : 77;
