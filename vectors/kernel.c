@@ -47,6 +47,12 @@ static float l2_f32(const float *a, const float *b, size_t n)
 	return rest;
 }
 
+static void axpy_f32(float *y, float a, const float *x, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		y[i] += a * x[i];
+}
+
 static float encode(const float *x, size_t n, uint8_t *code, int32_t *ret_sum)
 {
 	return encode_inline(x, n, code, ret_sum);
@@ -58,6 +64,7 @@ static const struct vec_kernel portable = {
 	.dot_code4 = dot_code4,
 	.dot_f32 = dot_f32,
 	.l2_f32 = l2_f32,
+	.axpy_f32 = axpy_f32,
 	.encode = encode,
 };
 

@@ -20,6 +20,8 @@ struct vec_kernel {
 	void (*dot_code4)(const uint8_t *const x[4], const int8_t *q, size_t n, int32_t ret[4]);
 	float (*dot_f32)(const float *a, const float *b, size_t n);
 	float (*l2_f32)(const float *a, const float *b, size_t n); /* squared distance */
+	/* y[i] += a * x[i]; every kind gives the same bits. y and x do not overlap. */
+	void (*axpy_f32)(float *y, float a, const float *x, size_t n);
 	/* Fill a padded row code of x[n]; returns its scale (0 when x is all zero). *ret_sum: of the codes less 128. */
 	float (*encode)(const float *x, size_t n, uint8_t *code, int32_t *ret_sum);
 };

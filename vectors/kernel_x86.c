@@ -85,6 +85,17 @@ AVX512 static float l2_f32_512(const float *a, const float *b, size_t n)
 	return _mm512_reduce_add_ps(_mm512_add_ps(s0, s1));
 }
 
+/* Products are rounded before they are added, as everywhere. */
+AVX512 static void axpy_f32_512(float *y, float a, const float *x, size_t n)
+{
+	__m512 v = _mm512_set1_ps(a);
+	for (size_t i = 0; i < n; i += 16) {
+		__mmask16 m = n - i >= 16 ? (__mmask16)0xffff : (__mmask16)((1u << (n - i)) - 1);
+		__m512 more = _mm512_mul_ps(v, _mm512_maskz_loadu_ps(m, x + i));
+		_mm512_mask_storeu_ps(y + i, m, _mm512_add_ps(_mm512_maskz_loadu_ps(m, y + i), more));
+	}
+}
+
 AVX512 static float encode_512(const float *x, size_t n, uint8_t *code, int32_t *ret_sum)
 {
 	return encode_inline(x, n, code, ret_sum);
@@ -167,6 +178,16 @@ AVX2 static float l2_f32_256(const float *a, const float *b, size_t n)
 	return sum;
 }
 
+AVX2 static void axpy_f32_256(float *y, float a, const float *x, size_t n)
+{
+	__m256 v = _mm256_set1_ps(a);
+	size_t i = 0;
+	for (; i + 8 <= n; i += 8)
+		_mm256_storeu_ps(y + i, _mm256_add_ps(_mm256_loadu_ps(y + i), _mm256_mul_ps(v, _mm256_loadu_ps(x + i))));
+	for (; i < n; i++)
+		y[i] += a * x[i];
+}
+
 AVX2 static float encode_256(const float *x, size_t n, uint8_t *code, int32_t *ret_sum)
 {
 	return encode_inline(x, n, code, ret_sum);
@@ -178,6 +199,7 @@ static const struct vec_kernel avx512 = {
 	.dot_code4 = dot_code4_512,
 	.dot_f32 = dot_f32_512,
 	.l2_f32 = l2_f32_512,
+	.axpy_f32 = axpy_f32_512,
 	.encode = encode_512,
 };
 
@@ -187,6 +209,7 @@ static const struct vec_kernel avx2 = {
 	.dot_code4 = dot_code4_256,
 	.dot_f32 = dot_f32_256,
 	.l2_f32 = l2_f32_256,
+	.axpy_f32 = axpy_f32_256,
 	.encode = encode_256,
 };
 

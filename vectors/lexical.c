@@ -7,28 +7,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "lib/map.h"
 #include "lib/mem.h"
+#include "vectors/lexical_i.h"
 
 #define K1 1.2f
 #define B  0.75f
-
-struct postings { /* of one term, in order of doc */
-	uint8_t *bytes;
-	size_t len, cap;
-	uint32_t last; /* doc of the last one */
-	uint32_t n;    /* how many; those of removed texts count until they are cut out */
-	char term[];
-};
-
-struct lexical {
-	struct map terms;
-	struct postings **all;
-	size_t all_n, all_cap;
-	uint16_t *length; /* of each doc in terms; 0: there is none */
-	uint32_t docs_cap;
-	uint64_t docs, length_sum, postings, dead; /* dead: removed texts whose postings are there */
-};
 
 int lexical_new(struct lexical **ret, struct err *e)
 {
@@ -59,17 +42,6 @@ static size_t put_varint(uint8_t *at, uint32_t v)
 		at[n++] = (uint8_t)(v | 0x80);
 	at[n++] = (uint8_t)v;
 	return n;
-}
-
-static uint32_t get_varint(const uint8_t **at)
-{
-	uint32_t v = 0;
-	for (unsigned shift = 0;; shift += 7) {
-		uint8_t b = *(*at)++;
-		v |= (uint32_t)(b & 0x7f) << shift;
-		if (!(b & 0x80))
-			return v;
-	}
 }
 
 static int postings_add(struct postings *p, uint32_t doc, uint32_t count)
@@ -400,4 +372,58 @@ struct lexical_stats lexical_stats(const struct lexical *ix)
 	for (size_t i = 0; i < ix->all_n; i++)
 		s.bytes += sizeof *ix->all[i] + strlen(ix->all[i]->term) + 1 + ix->all[i]->cap;
 	return s;
+}
+
+/* ---- reading the lists ---- */
+
+size_t lexical_terms(const struct lexical *ix)
+{
+	return ix->all_n;
+}
+
+const char *lexical_term(const struct lexical *ix, size_t i, struct lexical_list *ret)
+{
+	const struct postings *p = ix->all[i];
+	*ret = (struct lexical_list){.ix = ix, .at = p->bytes, .end = p->bytes + p->len, .df = p->n};
+	return p->term;
+}
+
+bool lexical_next(struct lexical_list *l, uint32_t *doc, uint32_t *count)
+{
+	while (l->at < l->end) {
+		l->doc += get_varint(&l->at);
+		*count = get_varint(&l->at);
+		*doc = l->doc;
+		if (l->ix->length[l->doc])
+			return true;
+	}
+	return false;
+}
+
+float lexical_idf(const struct lexical *ix, uint32_t df)
+{
+	return idf_of(ix, df);
+}
+
+bool lexical_has(const struct lexical *ix, uint32_t doc)
+{
+	return doc < ix->docs_cap && ix->length[doc];
+}
+
+uint64_t lexical_docs(const struct lexical *ix)
+{
+	return ix->docs;
+}
+
+double lexical_mean_terms(const struct lexical *ix)
+{
+	return ix->docs ? (double)ix->length_sum / (double)ix->docs : 0;
+}
+
+uint32_t lexical_docs_end(const struct lexical *ix)
+{
+	uint32_t n = ix->docs_cap;
+	while (n && !ix->length[n - 1])
+		n--;
+	return n;
 }

@@ -62,3 +62,28 @@ struct lexical_stats lexical_stats(const struct lexical *ix);
 float lexical_weight(const struct lexical *ix, const char *term, size_t len);
 /* How many texts have the term, removed ones until they are cut out; 0: none. A term as tokens.h makes it. */
 uint32_t lexical_df(const struct lexical *ix, const char *term, size_t len);
+
+/* ---- the lists themselves, while nobody changes the index ---- */
+size_t lexical_terms(const struct lexical *ix); /* how many; some may be in no text any more */
+struct lexical_list { /* the texts with one term, in order of their numbers */
+	uint32_t df; /* as lexical_df */
+	/* private */
+	const struct lexical *ix;
+	const uint8_t *at, *end;
+	uint32_t doc;
+};
+/* The term i, below lexical_terms, in the order in which they came; borrowed. */
+const char *lexical_term(const struct lexical *ix, size_t i, struct lexical_list *ret);
+/* The next text that is there, and how often it has the term; false at the end. */
+bool lexical_next(struct lexical_list *l, uint32_t *doc, uint32_t *count);
+float lexical_idf(const struct lexical *ix, uint32_t df); /* lexical_weight of a term that so many texts have */
+bool lexical_has(const struct lexical *ix, uint32_t doc);
+uint64_t lexical_docs(const struct lexical *ix); /* how many texts are there */
+double lexical_mean_terms(const struct lexical *ix); /* of a text; 0: there are none */
+uint32_t lexical_docs_end(const struct lexical *ix); /* all texts have smaller numbers */
+
+/* Give all of the index to put, in pieces; a negative return of put ends it and is returned. */
+int lexical_save(const struct lexical *ix, int (*put)(void *arg, const void *data, size_t len), void *arg);
+/* The same index from what was put; get fills exactly len bytes or returns -errno. most: how many bytes there are at all, so that
+ * nothing is believed that cannot be. -EUCLEAN: this was never saved; -ENOMEM. */
+int lexical_load(struct lexical **ret, uint64_t most, int (*get)(void *arg, void *data, size_t len), void *arg);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* rag_eval.c - how well the words of a question find what judges said is relevant, on a collection laid out as BEIR does
- * (corpus.jsonl, queries.jsonl, qrels/test.tsv). L4.
+/* rag_eval.c - how well a question finds what judges said is relevant, by its words, by its vector, and by both, on a collection
+ * laid out as BEIR does (corpus.jsonl, queries.jsonl, qrels/test.tsv). L4.
  *
  * nDCG@10 with the judges' grades as gain and log2(rank + 1) as discount, recall@10, recall@100, and the reciprocal rank of
  * the first relevant one (Thakur et al., "BEIR", 2021, which takes them from trec_eval). Questions without a relevant document
@@ -16,9 +16,11 @@
 #include "lib/parse.h"
 #include "lib/sys.h"
 #include "lib/value.h"
-#include "vectors/lexical.h"
+#include "vectors/embed.h"
+#include "vectors/fuse.h"
 
 #define DEPTH 100
+#define BLOCK 1024 /* vectors made at once */
 
 struct item { /* a document or a question */
 	char *id, *text;
@@ -35,13 +37,21 @@ struct items {
 	struct map by_id;
 };
 
+enum { LEXICAL, DENSE, FUSED, KINDS };
+
+struct score {
+	double ndcg, recall10, recall100, mrr;
+	size_t counted;
+	uint64_t search_ns, index_ns;
+};
+
 struct eval {
 	struct items docs, queries;
 	struct lexical *words;
 	struct tokens *tokens;
-	double ndcg, recall10, recall100, mrr;
-	size_t counted;
-	uint64_t search_ns, index_ns;
+	struct embed *model;
+	struct vec_index *vectors;
+	struct score score[KINDS];
 };
 
 static void items_done(struct items *l)
@@ -179,14 +189,14 @@ static int by_grade(const void *a, const void *b)
 	return x->grade > y->grade ? -1 : x->grade < y->grade;
 }
 
-static void measure(struct eval *v, struct item *q, const struct lexical_hit *hits, size_t n)
+static void measure(struct score *s, struct item *q, const struct fused *hits, size_t n)
 {
 	double dcg = 0, ideal = 0, first = 0;
 	size_t in10 = 0, in100 = 0;
 	qsort(q->judged, q->judged_n, sizeof *q->judged, by_grade);
 	for (size_t i = 0; i < q->judged_n && i < 10; i++)
 		ideal += q->judged[i].grade / log2((double)i + 2);
-	for (size_t i = 0; i < n; i++) {
+	for (size_t i = 0; i < n && i < DEPTH; i++) {
 		unsigned grade = grade_of(q, hits[i].doc);
 		if (!grade)
 			continue;
@@ -195,52 +205,123 @@ static void measure(struct eval *v, struct item *q, const struct lexical_hit *hi
 		in10 += i < 10;
 		in100++;
 	}
-	v->ndcg += dcg / ideal;
-	v->recall10 += (double)in10 / (double)q->judged_n;
-	v->recall100 += (double)in100 / (double)q->judged_n;
-	v->mrr += first;
-	v->counted++;
+	s->ndcg += dcg / ideal;
+	s->recall10 += (double)in10 / (double)q->judged_n;
+	s->recall100 += (double)in100 / (double)q->judged_n;
+	s->mrr += first;
+	s->counted++;
 }
 
-static int index_docs(struct eval *v, struct err *e)
+static int index_words(struct eval *v, struct err *e)
 {
 	uint64_t begun = clock_mono_ns();
 	int r = 0;
 	for (size_t i = 0; r == 0 && i < v->docs.n; i++)
 		r = lexical_add(v->words, (uint32_t)i, v->docs.all[i]->text, strlen(v->docs.all[i]->text), v->tokens, e);
-	v->index_ns = clock_mono_ns() - begun;
+	v->score[LEXICAL].index_ns = clock_mono_ns() - begun;
 	return r;
+}
+
+static int put_vectors(struct eval *v, const float *vectors, uint32_t from, uint32_t n, struct err *e)
+{
+	struct vec_row rows[BLOCK];
+	size_t put = 0;
+	for (uint32_t i = 0; i < n; i++) {
+		const float *x = vectors + (size_t)i * EMBED_DIM;
+		bool is_empty = true;
+		for (size_t j = 0; j < EMBED_DIM && is_empty; j++)
+			is_empty = x[j] == 0;
+		if (!is_empty)
+			rows[put++] = (struct vec_row){.id = from + i, .vector = x};
+	}
+	return put ? vec_upsert(v->vectors, rows, put, e) : 0;
+}
+
+/* A model of the collection's own texts, as the daemon makes it, and their vectors. */
+static int index_vectors(struct eval *v, struct err *e)
+{
+	uint64_t begun = clock_mono_ns();
+	struct embed_sample *sample = NULL;
+	struct vec_options o = {.dim = EMBED_DIM, .max_rows = v->docs.n + 1};
+	autofree float *block = malloc(sizeof *block * BLOCK * EMBED_DIM);
+	int r = block ? embed_sample(&sample, v->words, e) : no_memory(e);
+	if (r == 0)
+		r = embed_learn(&v->model, sample, NULL, e);
+	embed_sample_free(sample);
+	if (r == 0)
+		r = vec_open(&v->vectors, NULL, &o, e);
+	for (uint32_t at = 0; r == 0 && at < v->docs.n; at += BLOCK) {
+		uint32_t n = v->docs.n - at < BLOCK ? (uint32_t)(v->docs.n - at) : BLOCK;
+		r = embed_all(v->model, v->words, at, n, NULL, block, e);
+		if (r == 0)
+			r = put_vectors(v, block, at, n, e);
+	}
+	v->score[DENSE].index_ns = clock_mono_ns() - begun;
+	v->score[FUSED].index_ns = v->score[LEXICAL].index_ns + v->score[DENSE].index_ns;
+	return r;
+}
+
+struct lists {
+	struct lexical_hit words[DEPTH];
+	struct vec_hit near[DEPTH];
+	size_t words_n, near_n;
+	uint64_t words_ns, near_ns;
+};
+
+static int search_both(struct eval *v, const struct item *q, struct lexical_scratch *scratch, struct lists *l, struct err *e)
+{
+	float vector[EMBED_DIM];
+	size_t len = strlen(q->text);
+	uint64_t begun = clock_mono_ns();
+	int r = lexical_search(v->words, q->text, len, v->tokens, NULL, scratch, l->words, DEPTH, &l->words_n, e);
+	l->words_ns = clock_mono_ns() - begun;
+	begun = clock_mono_ns();
+	l->near_n = 0;
+	int has = r < 0 ? r : embed_text(v->model, q->text, len, v->tokens, vector, e);
+	if (has > 0) {
+		r = vec_search(v->vectors, &(struct vec_query){.vector = vector, .k = DEPTH, .recall = 1}, l->near, e);
+		l->near_n = r > 0 ? (size_t)r : 0;
+	}
+	l->near_ns = clock_mono_ns() - begun;
+	return has < 0 ? has : r < 0 ? r : 0;
 }
 
 static int ask_all(struct eval *v, struct err *e)
 {
 	struct lexical_scratch scratch = {0};
-	struct lexical_hit hits[DEPTH];
+	struct lists l;
+	struct fused hits[2 * DEPTH];
+	float weight = fuse_weight(embed_info(v->model).has_topics, lexical_mean_terms(v->words));
+	const float weights[KINDS] = {0, 1, weight};
 	int r = 0;
 	for (size_t i = 0; r == 0 && i < v->queries.n; i++) {
 		struct item *q = v->queries.all[i];
-		size_t n;
-		uint64_t begun = clock_mono_ns();
 		if (!q->judged_n)
 			continue;
-		r = lexical_search(v->words, q->text, strlen(q->text), v->tokens, NULL, &scratch, hits, DEPTH, &n, e);
-		v->search_ns += clock_mono_ns() - begun;
-		if (r == 0)
-			measure(v, q, hits, n);
+		r = search_both(v, q, &scratch, &l, e);
+		for (int kind = 0; r == 0 && kind < KINDS; kind++) {
+			struct score *s = &v->score[kind];
+			uint64_t begun = clock_mono_ns();
+			size_t n = fuse(l.words, kind == DENSE ? 0 : l.words_n, l.near, kind == LEXICAL ? 0 : l.near_n, weights[kind], hits);
+			s->search_ns += clock_mono_ns() - begun + (kind == DENSE ? 0 : l.words_ns) + (kind == LEXICAL ? 0 : l.near_ns);
+			measure(s, q, hits, n);
+		}
 	}
 	lexical_scratch_done(&scratch);
 	return r;
 }
 
-static void print(const struct eval *v, bool json)
+static void print(const struct eval *v, int kind, bool json)
 {
-	double n = v->counted ? (double)v->counted : 1;
-	printf(json ? "{\"retriever\":\"lexical\",\"documents\":%zu,\"queries\":%zu,\"ndcg@10\":%.4f,\"recall@10\":%.4f,\"recall@100\":%.4f,"
+	static const char *const names[KINDS] = {"lexical", "dense", "fused"};
+	const struct score *s = &v->score[kind];
+	double n = s->counted ? (double)s->counted : 1;
+	printf(json ? "{\"retriever\":\"%s\",\"documents\":%zu,\"queries\":%zu,\"ndcg@10\":%.4f,\"recall@10\":%.4f,\"recall@100\":%.4f,"
 		      "\"mrr\":%.4f,\"index_seconds\":%.3f,\"query_us\":%.1f}\n"
-		    : "retriever lexical\ndocuments %zu\nqueries %zu\nndcg@10 %.4f\nrecall@10 %.4f\nrecall@100 %.4f\nmrr %.4f\n"
+		    : "retriever %s\ndocuments %zu\nqueries %zu\nndcg@10 %.4f\nrecall@10 %.4f\nrecall@100 %.4f\nmrr %.4f\n"
 		      "index_seconds %.3f\nquery_us %.1f\n",
-	       v->docs.n, v->counted, v->ndcg / n, v->recall10 / n, v->recall100 / n, v->mrr / n, (double)v->index_ns / 1e9,
-	       (double)v->search_ns / 1e3 / n);
+	       names[kind], v->docs.n, s->counted, s->ndcg / n, s->recall10 / n, s->recall100 / n, s->mrr / n,
+	       (double)s->index_ns / 1e9, (double)s->search_ns / 1e3 / n);
 }
 
 int rag_eval(const char *dir, bool json)
@@ -257,11 +338,15 @@ int rag_eval(const char *dir, bool json)
 	if (r == 0)
 		r = each_line(dir, "qrels/test.tsv", read_judgement, &v, &e);
 	if (r == 0)
-		r = index_docs(&v, &e);
+		r = index_words(&v, &e);
+	if (r == 0)
+		r = index_vectors(&v, &e);
 	if (r == 0)
 		r = ask_all(&v, &e);
-	if (r == 0)
-		print(&v, json);
+	for (int kind = 0; r == 0 && kind < KINDS; kind++)
+		print(&v, kind, json);
+	vec_close(v.vectors);
+	embed_free(v.model);
 	lexical_free(v.words);
 	tokens_free(v.tokens);
 	items_done(&v.docs);

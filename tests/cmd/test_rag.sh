@@ -25,7 +25,8 @@ for line in "documents 4" "queries 3" "ndcg@10 0.5377" "recall@10 0.5000" "recal
   has "$out" "$line"
 done
 expect 0 rag eval "$dir/beir" --json
-same "$(json 'round(d["ndcg@10"], 4)' <<<"$out")" 0.5377
+same "$(head -1 <<<"$out" | json 'round(d["ndcg@10"], 4)')" 0.5377
+for retriever in lexical dense fused; do has "$out" "\"retriever\":\"$retriever\""; done
 expect 1 rag eval "$dir/none"
 has "$err" "a collection has corpus.jsonl"
 echo '{"_id":"d5"}' >>"$dir/beir/corpus.jsonl"

@@ -2,6 +2,7 @@
 /* test_kernel.c - the inner loops of every CPU against the portable ones, and those against plain arithmetic. */
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "tests/vectors/data.h"
 #include "vectors/kernel.h"
@@ -59,6 +60,31 @@ static void floats_agree_at_every_length(void **state)
 		for (size_t k = 0; k < kinds; k++) { /* not aligned either */
 			assert_true(fabs(all[k]->dot_f32(a + 1, b, n) - dot) <= 1e-5 * (1 + size));
 			assert_true(fabs(all[k]->l2_f32(a + 1, b, n) - l2) <= 1e-5 * (1 + l2));
+		}
+	}
+}
+
+static void sums_of_multiples_are_the_same_in_all_of_them(void **state)
+{
+	(void)state;
+	const struct vec_kernel *all[4];
+	size_t kinds = vec_kernels(all);
+	float x[200], y[200], want[200], got[200];
+	unsigned seed = 7;
+	for (size_t n = 0; n < 199; n++) {
+		float a = data_gauss(&seed);
+		for (size_t i = 0; i < 200; i++) {
+			x[i] = data_gauss(&seed);
+			want[i] = y[i] = data_gauss(&seed);
+		}
+		for (size_t i = 0; i < n; i++) {
+			volatile float product = a * x[i + 1]; /* rounded by itself */
+			want[i + 1] = y[i + 1] + product;
+		}
+		for (size_t k = 0; k < kinds; k++) {
+			memcpy(got, y, sizeof got);
+			all[k]->axpy_f32(got + 1, a, x + 1, n);
+			assert_memory_equal(got, want, sizeof got);
 		}
 	}
 }
@@ -125,6 +151,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(sums_of_codes_are_exact_in_all_of_them),
 		cmocka_unit_test(floats_agree_at_every_length),
+		cmocka_unit_test(sums_of_multiples_are_the_same_in_all_of_them),
 		cmocka_unit_test(codes_are_the_same_in_all_of_them_and_near_what_they_stand_for),
 		cmocka_unit_test(what_has_no_size_is_all_zero),
 		cmocka_unit_test(there_is_always_a_portable_one),
