@@ -206,8 +206,8 @@ static const char *object_of(struct tree *t, const struct place *p)
 	struct stored st;
 	if (p->row->secrets)
 		return p->sub && place_secret(t, p) ? place_secret(t, p)->path : NULL;
-	if (p->row->files)
-		return p->serial ? file_by_serial(t->rt, p->serial)->name : NULL;
+	if (p->row->files && p->row->part != PART_LITERAL)
+		return file_by_serial(t->rt, p->serial)->name;
 	if (place_store(p) && place_store(p) != &fs_store_agents)
 		return place_store(p)->by_serial(t->rt, p->serial, &st) ? st.file : NULL;
 	struct agent *agent = p->serial ? agent_by_serial(t->rt, p->serial) : NULL;

@@ -40,7 +40,9 @@ static struct row *row_add(struct tree *t, struct row *dir, const char *name)
 	r->id = (uint8_t)t->row_count;
 	r->name = strdup(name);
 	r->part = part_of(name);
-	r->below_agent = r->part == PART_AGENT || (dir && dir->below_agent);
+	/* A user's file says itself whose it is. */
+	bool is_file = r->part == PART_FOLDER || r->part == PART_FILE;
+	r->below_agent = r->part == PART_AGENT || (dir && dir->below_agent && !is_file);
 	r->below_approval = r->part == PART_APPROVAL || (dir && dir->below_approval);
 	r->in_view = dir && (dir->in_view || (r->part == PART_AGENT && strcmp(dir->name, VIEWS) == 0));
 	if (dir) {

@@ -17,12 +17,12 @@ static void answered(void *arg, struct buf *text, const struct err *e)
 
 static int query_ask(const struct fs_ctx *c, const char *q, size_t len, struct fs_later *l, struct err *e)
 {
-	return rag_ask(c->rt, &c->who, q, len, false, (struct rag_done){answered, l}, e);
+	return rag_ask(c->rt, &c->who, 0, q, len, false, (struct rag_done){answered, l}, e);
 }
 
 static int query_json_ask(const struct fs_ctx *c, const char *q, size_t len, struct fs_later *l, struct err *e)
 {
-	return rag_ask(c->rt, &c->who, q, len, true, (struct rag_done){answered, l}, e);
+	return rag_ask(c->rt, &c->who, 0, q, len, true, (struct rag_done){answered, l}, e);
 }
 
 static int query_check(const struct fs_ctx *c, const char *q, size_t len, struct err *e)

@@ -138,10 +138,10 @@ const struct fs_node fs_nodes_root[] = {
 };
 /* clang-format on */
 
-extern const struct fs_node fs_nodes_agents[], fs_nodes_policies[], fs_nodes_audit[], fs_nodes_approvals[], fs_nodes_rag[],
+extern const struct fs_node fs_nodes_agents[], fs_nodes_policies[], fs_nodes_audit[], fs_nodes_approvals[], fs_nodes_rag[], fs_nodes_memory[],
 	fs_nodes_secrets[];
 const struct fs_node *const fs_tables[] = {fs_nodes_root,  fs_nodes_agents,    fs_nodes_policies,
-					   fs_nodes_audit, fs_nodes_approvals, fs_nodes_rag,      fs_nodes_secrets, NULL};
+					   fs_nodes_audit, fs_nodes_approvals, fs_nodes_rag,      fs_nodes_memory, fs_nodes_secrets, NULL};
 
 /* ---- what is rendered from the rows themselves ---- */
 

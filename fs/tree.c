@@ -229,7 +229,7 @@ int place_bind(struct tree *t, const struct place *p, const struct actor *who, s
 	*ret = (struct fs_ctx){.rt = t->rt, .who = place_actor(p, who), .node = p->row->node, .tree = t};
 	struct stored st;
 	const struct fs_store *store = place_store(p);
-	if (p->serial && p->row->files) {
+	if (p->serial && p->row->files && p->row->part != PART_LITERAL) {
 		ret->file = file_by_serial(t->rt, p->serial);
 		if (!ret->file || S_ISDIR(ret->file->mode) != (p->row->part == PART_FOLDER))
 			return err_sys(e, ERR_FS_NOT_FOUND, ESTALE, "the file is gone");
@@ -281,7 +281,7 @@ const char *place_name(const struct place *p)
 static void place_path_of_file(struct tree *t, const struct place *p, struct buf *out)
 {
 	const struct file *f = file_by_serial(t->rt, p->serial);
-	place_path(t, &(struct place){.row = &t->rows[p->row->parent]}, out);
+	place_path(t, &(struct place){.row = &t->rows[p->row->parent], .serial = f ? file_owner(t->rt, f) : 0}, out);
 	buf_adds(out, "/");
 	if (f)
 		file_path(t->rt, f, out);

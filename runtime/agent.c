@@ -241,6 +241,8 @@ void agent_apply_delete(struct agent *a)
 		store_forget(rt, key);
 	}
 	approvals_withdraw(rt, a->serial, 0);
+	memory_agent_gone(rt, a->serial);
+	files_agent_gone(rt, a->serial, rt->replaying ? 0 : journal_last_seq(rt->journal));
 	agent_dir(a, dir);
 	agent_remove(a);
 	trash(rt, dir);

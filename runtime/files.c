@@ -10,11 +10,6 @@
 
 #include "runtime/runtime_i.h"
 
-static struct file *parent_of(struct runtime *rt, uint32_t serial)
-{
-	return serial ? files_find(rt, serial) : &rt->files.root;
-}
-
 /* The place in an array in order of serial where the first one with a serial >= serial stands. */
 static size_t place_of(struct file *const *list, size_t n, uint32_t serial)
 {
@@ -26,6 +21,43 @@ struct file *files_find(struct runtime *rt, uint32_t serial)
 	const struct files *t = &rt->files;
 	size_t at = place_of(t->all, t->n, serial);
 	return at < t->n && t->all[at]->serial == serial ? t->all[at] : NULL;
+}
+
+static int room(struct file ***list, size_t n, size_t *cap);
+static void put_at(struct file **list, size_t n, struct file *f);
+
+/* The root of an agent's files, made when it is asked for; who owns the agent owns it. */
+static struct file *root_of(struct runtime *rt, uint32_t serial)
+{
+	struct files *t = &rt->files;
+	size_t at = place_of(t->roots, t->roots_n, serial);
+	struct file *f = at < t->roots_n && t->roots[at]->serial == serial ? t->roots[at] : NULL;
+	const struct agent *a = agent_by_serial(rt, serial);
+	if (!a)
+		return f;
+	if (!f) {
+		f = room(&t->roots, t->roots_n, &t->roots_cap) == 0 ? calloc(1, sizeof *f) : NULL;
+		if (!f)
+			return NULL;
+		*f = (struct file){.serial = serial, .name = "", .mode = S_IFDIR | 0700, .is_root = true};
+		put_at(t->roots, t->roots_n++, f);
+	}
+	f->uid = agent_uid(a);
+	f->gid = agent_gid(a);
+	return f;
+}
+
+static struct file *parent_of(struct runtime *rt, uint32_t serial)
+{
+	struct file *f = serial ? files_find(rt, serial) : &rt->files.root;
+	return f ? f : root_of(rt, serial);
+}
+
+uint32_t file_owner(struct runtime *rt, const struct file *f)
+{
+	while (f && f->serial && !f->is_root)
+		f = file_by_serial(rt, f->parent);
+	return f ? f->serial : 0;
 }
 
 const struct file *file_by_serial(struct runtime *rt, uint32_t serial)
@@ -63,15 +95,22 @@ size_t file_count(const struct runtime *rt)
 
 void file_path(struct runtime *rt, const struct file *f, struct buf *out)
 {
-	if (!f->serial)
+	if (!f->serial || f->is_root)
 		return;
-	if (f->parent) {
-		const struct file *up = files_find(rt, f->parent);
-		if (up)
-			file_path(rt, up, out);
+	const struct file *up = files_find(rt, f->parent);
+	if (up) {
+		file_path(rt, up, out);
 		buf_adds(out, "/");
 	}
 	buf_adds(out, f->name);
+}
+
+void file_place(struct runtime *rt, const struct file *f, struct buf *out)
+{
+	const struct agent *a = agent_by_serial(rt, file_owner(rt, f));
+	if (a)
+		buf_printf(out, "agents/%s/knowledge%s", agent_name(a), f->is_root ? "" : "/");
+	file_path(rt, f, out);
 }
 
 /* ---- changes ---- */
@@ -170,6 +209,17 @@ void files_drop(struct runtime *rt, struct file *f)
 	file_free(f);
 }
 
+void files_drop_root(struct runtime *rt, uint32_t agent)
+{
+	struct files *t = &rt->files;
+	size_t at = place_of(t->roots, t->roots_n, agent);
+	if (at == t->roots_n || t->roots[at]->serial != agent)
+		return;
+	struct file *f = t->roots[at];
+	take_at(t->roots, t->roots_n--, f);
+	file_free(f);
+}
+
 int files_move(struct runtime *rt, struct file *f, uint32_t parent, const char *name)
 {
 	struct file *up = parent_of(rt, parent), *old = parent_of(rt, f->parent);
@@ -193,6 +243,9 @@ void files_close(struct runtime *rt)
 	pool_close(t->pool);
 	for (size_t i = 0; i < t->n; i++)
 		file_free(t->all[i]);
+	for (size_t i = 0; i < t->roots_n; i++)
+		file_free(t->roots[i]);
+	free(t->roots);
 	free(t->all);
 	free(t->dead);
 	free(t->root.children);

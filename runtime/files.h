@@ -30,17 +30,23 @@ struct file { /* read only; borrowed until the next change */
 	struct file **children; /* in order of serial */
 	uint32_t children_n, children_cap;
 	bool dirty; /* the store has another state */
+	bool is_root; /* of an agent's files; its serial is the agent's */
 };
 
-const struct file *file_by_serial(struct runtime *rt, uint32_t serial); /* 0: the root folder, never NULL */
+/* 0: the root folder of rag/docs, never NULL; an agent's: the root folder of its knowledge/. */
+const struct file *file_by_serial(struct runtime *rt, uint32_t serial);
+/* Serial of the agent whose knowledge it belongs to; 0: it belongs to rag/docs. */
+uint32_t file_owner(struct runtime *rt, const struct file *f);
 const struct file *file_child(struct runtime *rt, uint32_t folder, const char *name, size_t len);
 /* The first of the folder's with a serial > after; NULL at the end. O(log n). */
 const struct file *file_next(struct runtime *rt, uint32_t folder, uint32_t after);
 /* The first of all with a serial > after. */
 const struct file *file_next_of_all(struct runtime *rt, uint32_t after);
 size_t file_count(const struct runtime *rt);
-/* "notes/a.md"; of the root "". */
+/* "notes/a.md"; of a root "". */
 void file_path(struct runtime *rt, const struct file *f, struct buf *out);
+/* The same, below agents/NAME/knowledge/ where it is an agent's. */
+void file_place(struct runtime *rt, const struct file *f, struct buf *out);
 
 /* ---- contents ---- */
 /* Open it to read; -1 and errno where there is none (ENOENT also of an empty one). Any thread, of a content number. */

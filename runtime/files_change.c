@@ -19,7 +19,7 @@ static int may_change(struct runtime *rt, const struct actor *who, const struct 
 {
 	autobuf struct buf path;
 	buf_init(&path, PATH_MAX);
-	file_path(rt, f, &path);
+	file_place(rt, f, &path);
 	return runtime_authorize(rt, who, "rag.change", path.data, f->uid, f->gid, mode, W_OK, e);
 }
 
@@ -29,7 +29,7 @@ static int record_at(struct runtime *rt, const struct actor *who, struct facts *
 {
 	autobuf struct buf path;
 	buf_init(&path, JOURNAL_BODY_MAX);
-	file_path(rt, folder, &path);
+	file_place(rt, folder, &path);
 	if (name)
 		buf_printf(&path, "%s%s", path.len ? "/" : "", name);
 	f->object = path.data;
@@ -85,6 +85,9 @@ int file_commit(struct runtime *rt, const struct actor *who, uint32_t serial, ui
 {
 	const struct file *old = files_find(rt, serial);
 	int r = old && S_ISREG(old->mode) ? may_change(rt, who, old, old->mode & 0777, e) : gone(e);
+	const struct agent *a = r == 0 ? agent_by_serial(rt, file_owner(rt, old)) : NULL;
+	if (a && size > old->size)
+		r = memory_room(rt, a, size - old->size, e);
 	if (r < 0)
 		return r;
 	struct facts f = {.type = REC_FILE_PUT,
@@ -125,6 +128,8 @@ int file_rename(struct runtime *rt, const struct actor *who, uint32_t serial, ui
 {
 	const struct file *old = files_find(rt, serial), *up = file_by_serial(rt, folder);
 	int r = old && up ? check_name(name, e) : gone(e);
+	if (r == 0 && file_owner(rt, old) != file_owner(rt, up)) /* who may find it changes: mv then copies */
+		r = err_sys(e, ERR_FS_NOT_SUPPORTED, EXDEV, "'%s' is copied under its new name", old->name);
 	for (const struct file *at = up; r == 0 && at && at->serial; at = file_by_serial(rt, at->parent))
 		if (at == old)
 			r = err_set(e, ERR_FS_INVALID, "a folder cannot be moved into itself");
@@ -202,6 +207,7 @@ static void apply_delete(struct runtime *rt, struct file *p, uint64_t seq)
 	snprintf(key, sizeof key, "f/%08x", p->serial);
 	uint32_t serial = p->serial;
 	files_drop(rt, p);
+	memory_file_gone(rt, serial);
 	store_forget(rt, key);
 	if (!rt->replaying)
 		rag_file_changed(rt, serial);
@@ -215,6 +221,19 @@ static void apply_rename(struct runtime *rt, struct file *p, const struct facts 
 	if (there != p && files_move(rt, p, f->parent, f->file) < 0)
 		abort(); /* see apply_put */
 	p->dirty = true;
+}
+
+void files_agent_gone(struct runtime *rt, uint32_t agent, uint64_t seq)
+{
+	const struct file *top = file_by_serial(rt, agent);
+	while (top && top->children_n) {
+		const struct file *f = top;
+		while (f->children_n)
+			f = f->children[f->children_n - 1];
+		apply_delete(rt, (struct file *)f, seq);
+	}
+	files_drop_root(rt, agent);
+	rt->files.dirty = true;
 }
 
 void files_apply(struct runtime *rt, const struct facts *f)

@@ -9,6 +9,8 @@ struct facts;
 
 struct files {
 	struct file root;
+	struct file **roots; /* of agents that have files, in order of serial */
+	size_t roots_n, roots_cap;
 	struct map names;   /* by key */
 	struct file **all;  /* in order of serial */
 	size_t n, cap;
@@ -26,8 +28,11 @@ struct file *files_find(struct runtime *rt, uint32_t serial); /* NULL: none, and
 struct file *files_add(struct runtime *rt, uint32_t serial, uint32_t parent, const char *name);
 /* Out of them and freed. */
 void files_drop(struct runtime *rt, struct file *f);
+void files_drop_root(struct runtime *rt, uint32_t agent); /* that has no children */
 int files_move(struct runtime *rt, struct file *f, uint32_t parent, const char *name); /* 0 or -ENOMEM */
 
+/* With the agent go its files; by the record seq. */
+void files_agent_gone(struct runtime *rt, uint32_t agent, uint64_t seq);
 bool files_is_record(unsigned type);
 void files_apply(struct runtime *rt, const struct facts *f);
 /* The content is nobody's by the record seq: it goes once the store includes that. */

@@ -13,6 +13,7 @@
 #include "lib/metric.h"
 #include "lib/parse.h"
 #include "runtime/profiles.h"
+#include "runtime/rag_i.h"
 #include "runtime/runtime_i.h"
 
 #define OWN_VARS    6
@@ -365,6 +366,8 @@ static struct run *run_of(struct runtime *rt, uint64_t id)
 static void on_started(void *arg, uint64_t id, pid_t pid, const struct sandbox_layers *l)
 {
 	struct runtime *rt = arg;
+	if (rag_pdf_is_mine(id))
+		return;
 	struct run *r = run_of(rt, id);
 	if (!r || r->state == RUN_DONE) { /* deleted meanwhile */
 		sandbox_kill(rt->spawn, id, NULL);
@@ -403,6 +406,10 @@ static bool filled_its_output(const struct run *r, const struct sandbox_result *
 static void on_ended(void *arg, uint64_t id, const struct sandbox_result *result)
 {
 	struct runtime *rt = arg;
+	if (rag_pdf_is_mine(id)) {
+		rag_pdf_ended(rt, id, result);
+		return;
+	}
 	struct run *r = run_of(rt, id);
 	if (r && r->state != RUN_DONE) {
 		if (r->adopting) {

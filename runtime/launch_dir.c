@@ -10,8 +10,6 @@
 #include "lib/parse.h"
 #include "runtime/runtime_i.h"
 
-#define BOXED_UID_FIRST 0x70000000u /* above what distributions give to users and containers */
-
 /* Whom its program runs as. In a sandbox under root that is somebody who owns nothing else, not even by chance: what
  * gets out has no more rights than that. */
 void run_ids(const struct agent *a, enum sandbox_tier tier, uid_t *uid, gid_t *gid)
@@ -37,21 +35,21 @@ void agent_view_ids(const struct agent *a, uid_t *uid, gid_t *gid)
 }
 
 /* native_execution.working_directory. The place that everybody has by default can be only one user's. */
-static const char *base_dir(const struct agent *a, char *own, size_t cap)
+void run_base_dir(const struct runtime *rt, char *out, size_t cap)
 {
 	static const char shared[] = "/tmp/symbiont-native";
-	const char *base = config_str(a->rt->config, "native_execution.working_directory");
+	const char *base = config_str(rt->config, "native_execution.working_directory");
 	if (geteuid() == 0 || strcmp(base, shared) != 0)
-		return base;
-	snprintf(own, cap, "%s-%u", shared, geteuid());
-	return own;
+		snprintf(out, cap, "%s", base);
+	else
+		snprintf(out, cap, "%s-%u", shared, geteuid());
 }
 
 /* The agent's own directory, below that: its path and the directory opened. */
 static int own_dir(const struct agent *a, enum sandbox_tier tier, char *out, size_t cap, struct err *e)
 {
-	char own[64];
-	const char *base = base_dir(a, own, sizeof own);
+	char base[4096];
+	run_base_dir(a->rt, base, sizeof base);
 	char name[NAME_LEN_MAX + 32];
 	uid_t uid;
 	gid_t gid;

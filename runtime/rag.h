@@ -20,6 +20,9 @@ void rag_close(struct runtime *rt);
 /* The file was made, written, removed, moved, or given away. */
 void rag_file_changed(struct runtime *rt, uint32_t serial);
 
+/* An entry of an agent's memory (memory.h) was written or forgotten. */
+void rag_memory_changed(struct runtime *rt, uint32_t agent, uint32_t serial);
+
 int rag_render_stats(struct runtime *rt, struct buf *out); /* key value lines; what could not be read, and why */
 
 /* Is it a question? -EINVAL RAG_003: empty, or longer than RAG_QUERY_MAX. */
@@ -30,7 +33,8 @@ struct rag_done {
 	void (*fn)(void *arg, struct buf *text, const struct err *e);
 	void *arg;
 };
-/* Ask as `who`, from the documents that it may read. json: the answer with its citations, scores, and the time that each step
+/* Ask as `who`, from the documents of rag/docs that it may read; or, agent not 0, as that agent: from those that the agent's owner
+ * may read, its own knowledge, and what others shared with it. json: the answer with its citations, scores, and the time that each step
  * took. 0, and done is called later, also when the runtime is closed; or -errno and it is not. */
-int rag_ask(struct runtime *rt, const struct actor *who, const char *q, size_t len, bool json, struct rag_done done,
-	    struct err *e);
+int rag_ask(struct runtime *rt, const struct actor *who, uint32_t agent, const char *q, size_t len, bool json,
+	    struct rag_done done, struct err *e);

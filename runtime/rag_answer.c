@@ -148,6 +148,34 @@ static void put_sentence(struct buf *out, const struct sentence *s)
 	buf_printf(out, "%s [%zu]\n", len < s->len ? " ..." : "", s->passage + 1);
 }
 
+/* Where one passage is relevant enough, those that are not go, and their sentences. */
+static size_t drop_irrelevant(struct rag_question *q, struct sentence *best, size_t n)
+{
+	size_t to[RAG_PASSAGES_MAX], kept = 0, sentences = 0;
+	q->weak = true;
+	for (size_t i = 0; i < q->n; i++)
+		q->weak = q->weak && q->passages[i].relevance < q->threshold;
+	if (q->weak)
+		return n;
+	for (size_t i = 0; i < q->n; i++) {
+		bool keep = q->passages[i].relevance >= q->threshold;
+		to[i] = keep ? kept : RAG_PASSAGES_MAX;
+		if (keep) {
+			q->passages[kept++] = q->passages[i];
+			continue;
+		}
+		free(q->passages[i].heading);
+		free(q->passages[i].text);
+	}
+	q->n = kept;
+	for (size_t i = 0; i < n; i++)
+		if (to[best[i].passage] < RAG_PASSAGES_MAX) {
+			best[sentences] = best[i];
+			best[sentences++].passage = to[best[i].passage];
+		}
+	return sentences;
+}
+
 int rag_extract(struct rag_question *q, struct tokens *t, struct buf *out)
 {
 	struct weighing w = {.words = q->rag->words};
@@ -164,9 +192,12 @@ int rag_extract(struct rag_question *q, struct tokens *t, struct buf *out)
 		w.seen = all;
 		if (r == 0 && q->passages[i].heading)
 			r = tokens_each(t, q->passages[i].heading, strlen(q->passages[i].heading), meet_term, &w);
-		q->passages[i].relevance = w.total > 0 ? weight_of(&w, w.seen) / w.total : 0;
+		float share = w.total > 0 ? weight_of(&w, w.seen) / w.total : 0;
+		q->passages[i].relevance = share > q->passages[i].near ? share : q->passages[i].near;
 	}
 	tokens_only(t, NULL);
+	if (r == 0)
+		n = drop_irrelevant(q, best, n);
 	/* A sentence that adds no word of the question says it again; the first two may. */
 	for (size_t i = 0; r == 0 && i < n && put < SENTENCES; i++) {
 		if (put > 0 && !(best[i].terms & ~covered) && (put > 1 || best[i].score < best[0].score / 2))
@@ -183,8 +214,12 @@ int rag_extract(struct rag_question *q, struct tokens *t, struct buf *out)
 static void put_path(struct rag_question *q, const struct rag_passage *p, struct buf *out)
 {
 	const struct file *f = file_by_serial(q->rag->rt, p->serial);
+	const struct memory_entry *m = memory_find(q->rag->rt, p->owner, p->serial);
+	const struct agent *a = agent_by_serial(q->rag->rt, p->owner);
 	if (f)
-		file_path(q->rag->rt, f, out);
+		file_place(q->rag->rt, f, out);
+	else if (m && a)
+		buf_printf(out, "agents/%s/memory/%s#%u", agent_name(a), memory_keys[m->kind], m->serial);
 	else
 		buf_adds(out, "(removed meanwhile)");
 }
@@ -218,6 +253,8 @@ static void render_text(struct rag_question *q, uint64_t pending, struct buf *ou
 			buf_printf(out, "  %s", p->heading);
 		buf_adds(out, "\n");
 	}
+	if (q->n && q->weak)
+		buf_printf(out, "\nNone of these is surely about it: relevance below %.2f (rag.relevance_threshold).\n", (double)q->threshold);
 	if (pending)
 		buf_printf(out, "\n%llu documents were not read yet; rag/stats shows how far it is.\n", (unsigned long long)pending);
 }
@@ -228,7 +265,7 @@ static void render_json(struct rag_question *q, uint64_t pending, struct buf *ou
 	buf_json_string(out, q->text, q->len);
 	buf_adds(out, ",\"mode\":\"extractive\",\"answer\":");
 	buf_json_string(out, q->answer.data, q->answer.len);
-	buf_adds(out, ",\"citations\":[");
+	buf_printf(out, ",\"confident\":%s,\"citations\":[", q->n && !q->weak ? "true" : "false");
 	for (size_t i = 0; i < q->n; i++) {
 		const struct rag_passage *p = &q->passages[i];
 		autobuf struct buf path;
@@ -245,8 +282,8 @@ static void render_json(struct rag_question *q, uint64_t pending, struct buf *ou
 	}
 	const struct rag_steps *s = &q->took;
 	buf_printf(out, "],\"pending\":%llu,\"steps_ms\":{\"waiting\":%.3f,\"analysis\":%.3f,\"search\":%.3f,\"retrieval\":%.3f,"
-		   "\"ranking\":%.3f}}\n", (unsigned long long)pending, (double)s->waited / 1e6, (double)s->analysis / 1e6,
-		   (double)s->search / 1e6, (double)s->retrieval / 1e6, (double)s->ranking / 1e6);
+		   "\"ranking\":%.3f,\"response\":%.3f}}\n", (unsigned long long)pending, (double)s->waited / 1e6, (double)s->analysis / 1e6,
+		   (double)s->search / 1e6, (double)s->retrieval / 1e6, (double)s->ranking / 1e6, (double)s->response / 1e6);
 }
 
 int rag_render(struct rag_question *q, struct buf *out)

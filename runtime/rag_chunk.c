@@ -154,7 +154,7 @@ static bool ends_before(const struct cutting *c, const struct line *l, unsigned 
 
 static int take_line(struct cutting *c, const struct line *l, unsigned number, size_t behind)
 {
-	bool marked = c->type == RAG_MARKDOWN || c->type == RAG_HTML;
+	bool marked = c->type == RAG_MARKDOWN || c->type == RAG_HTML || c->type == RAG_PDF;
 	unsigned level = marked && !c->fenced ? heading_level(l) : 0;
 	bool blank = is_blank(l);
 	int r = ends_before(c, l, level) ? cut(c) : 0;

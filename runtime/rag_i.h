@@ -2,6 +2,7 @@
 /* rag_i.h - what the files of rag_*.c share. L2. */
 #pragma once
 
+#include <limits.h>
 #include <pthread.h>
 
 #include "lib/pool.h"
@@ -9,15 +10,21 @@
 #include "runtime/rag.h"
 #include "runtime/rag_text.h"
 #include "runtime/timers.h"
-#include "vectors/lexical.h"
+#include "sandbox/sandbox.h"
+#include "vectors/embed.h"
+#include "vectors/fuse.h"
 
 #define RAG_PASSAGES_MAX 20
+#define RAG_ROWS_MAX	 64 /* vectors that are written to their index at once */
+#define RAG_TYPE_LAST	 RAG_PDF
 
 struct rag_piece { /* a chunk of a document; its number is the index's */
 	uint64_t content;
 	uint32_t serial; /* of the file */
+	uint32_t owner;	 /* serial of the agent that alone may find it; 0: rag/docs */
 	uint32_t start, len, line, line_end;
 	char *heading; /* owned; NULL none */
+	char *text;    /* owned; NULL: it is read from the content */
 	uint8_t type;
 	bool live; /* its document is in as a whole, and not replaced */
 };
@@ -27,8 +34,10 @@ struct rag_doc { /* loop thread only */
 	uint64_t content; /* that is in, or could not be read */
 	uint32_t name;	  /* CRC32C of the name under which it was: that says what it is, and is found too */
 	uint32_t first, n; /* pieces */
+	uint32_t owner;
 	char *error;	   /* owned; NULL: it is in */
 	bool queued;
+	bool is_memory; /* an entry of the owner's memory, and no file */
 };
 
 struct rag_tools { /* what a thread reads and searches with; kept from one job to the next */
@@ -44,6 +53,9 @@ struct rag {
 	struct lexical *words;
 	struct rag_piece *pieces;
 	uint32_t pieces_n, pieces_cap;
+	struct embed *model; /* NULL: nothing was learnt yet */
+	struct vec_index *index; /* of the model's vectors, by number of piece; its own threads' too */
+	_Atomic bool stop;
 	pthread_mutex_t tools_lock;
 	struct rag_tools *tools; /* that no job uses now */
 	/* loop thread */
@@ -54,7 +66,17 @@ struct rag {
 	uint64_t queued, done; /* how many ever */
 	struct rag_ingest *ingest; /* under way; NULL none */
 	struct rag_question *questions; /* that wait for documents, or are under way */
-	uint64_t asked, live_pieces;
+	uint64_t asked, live_pieces, owned_pieces; /* owned: of agents */
+	struct pool *thread; /* one, for what takes seconds; opened with its first job */
+	struct rag_learn *learn; /* under way; NULL none */
+	uint64_t learnt;	 /* passages that there were when the model was made */
+	uint64_t changes, saved_changes; /* passages that came or went, ever, and when the file was written */
+	struct {
+		uint64_t id, n;
+		int fd; /* of what is being written; -1: none */
+		struct rt_timer timer;
+	} pdf;
+	bool loading, saving, pausing;	 /* no document goes in */
 	bool closing;
 };
 
@@ -67,15 +89,63 @@ void rag_doc_drop(struct rag *r, struct rag_doc *d);
 struct rag_tools *rag_tools_take(struct rag *r, struct err *e);
 void rag_tools_give(struct rag *r, struct rag_tools *t);
 
+struct rag_doc *rag_doc_make(struct rag *r, uint32_t serial); /* or the one that there is; NULL: no memory */
+struct pool *rag_thread(struct rag *r); /* r->thread; NULL: none can be had */
+
 /* ---- rag_ingest.c ---- */
 void rag_ingest_next(struct rag *r);
+void rag_ingest_drop(struct rag *r); /* what waits for a program that nobody hears any more */
+
+/* The text of the PDF file that is being taken in, owned from now on; or, -1, why there is none. */
+void rag_ingest_text(struct rag *r, int fd, const struct err *e);
+
+/* ---- rag_pdf.c ---- */
+bool rag_pdf_is_mine(uint64_t id); /* of a program in a sandbox */
+void rag_pdf_path(const struct runtime *rt, uint64_t content, char out[PATH_MAX]);
+/* rag_ingest_text is called later; or -errno and it is not. */
+int rag_pdf_start(struct rag *r, uint64_t content, struct err *e);
+void rag_pdf_ended(struct runtime *rt, uint64_t id, const struct sandbox_result *s);
+/* Any thread. Appends the text to out. -EINVAL RAG_002. */
+int rag_pdf_read(const struct rag *r, uint64_t content, int fd, struct buf *out, struct err *e);
+
+/* ---- rag_dense.c ---- */
+struct rag_rows { /* vectors on their way into the index */
+	float *vectors;
+	uint32_t *numbers;
+	size_t n, cap;
+};
+/* What a vector is found by besides its direction: its file, and whose it is. */
+struct rag_labels {
+	uint64_t label[2];
+};
+struct rag_labels rag_labels_of(uint32_t serial, uint32_t owner);
+#define RAG_OWNER(agent) (1ull << 32 | (agent))
+void rag_rows_done(struct rag_rows *rows);
+/* The vector of a piece's text; on the thread of the one ingest, as the next three. 0, also where there is no model yet. */
+int rag_dense_add(struct rag *r, struct rag_rows *rows, const struct rag_labels *labels, uint32_t number, const char *text, size_t len,
+		  struct tokens *t, struct err *e);
+int rag_dense_write(struct rag *r, struct rag_rows *rows, const struct rag_labels *labels, struct err *e);
+void rag_dense_remove(struct rag *r, uint32_t first, uint32_t n);
+/* Learn again where there are enough passages more, or less. */
+void rag_learn_maybe(struct rag *r);
+void rag_learn_go_on(struct rag *r); /* the ingest that it waited for has ended */
+/* The model of that version and its index, for passages that are there; on r->thread. -EUCLEAN, -ENOENT. */
+int rag_dense_load(struct rag *r, uint32_t version, struct err *e);
+void rag_dense_sweep(struct rag *r); /* indexes of other models go */
+void rag_dense_close(struct rag *r);
+
+/* ---- rag_save.c ---- */
+int rag_load(struct rag *r, struct err *e); /* on r->thread, before anything is in. 0, also where there is no file */
+void rag_save_later(struct rag *r);	    /* when much changed and nothing else is to be done */
+void rag_save_now(struct rag *r);	    /* when something changed; nothing else may be under way */
 
 /* ---- rag_search.c ---- */
 struct rag_passage {
 	uint64_t content;
-	uint32_t serial, line, line_end;
+	uint32_t serial, owner, line, line_end;
 	enum rag_type type;
-	float score, relevance; /* relevance: share of the question's weight that its words have, 0 to 1 */
+	float score, near, relevance; /* relevance: the greater of near, its vector's, and the share of the question's weight that its
+					 words have; all 0 to 1 */
 	char *heading, *text;	/* owned */
 	size_t len;
 };
@@ -94,10 +164,17 @@ struct rag_question {
 	bool json, started;
 	char *text;
 	size_t len;
+	float vector[EMBED_DIM];
+	bool has_vector;
+	float threshold; /* least relevance */
+	bool weak;	 /* no passage has it */
 	uint64_t ticket; /* documents that must be in first */
 	uint64_t begun_ns;
-	uint32_t *allowed; /* files that who may read, in order of serial; NULL: all */
-	size_t allowed_n, most;
+	uint32_t agent;	   /* who asks; 0: nobody's knowledge is looked at */
+	uint32_t *allowed; /* files of rag/docs that who may read, in order of serial; NULL: all */
+	uint32_t *shared;  /* files of others that the agent may find, in order of serial */
+	uint32_t *wanted;  /* files and entries that it is asked of, in order of serial; NULL: all */
+	size_t allowed_n, shared_n, wanted_n, most;
 	struct rag_passage passages[RAG_PASSAGES_MAX];
 	size_t n;
 	struct buf answer; /* of sentences, with [1] behind each */
@@ -109,6 +186,22 @@ void rag_search(struct rag_question *q); /* on a worker thread */
 /* Are documents in by now that a question waits for? */
 void rag_questions_go(struct rag *r);
 void rag_questions_end(struct rag *r);
+
+/* ---- rag_asked.c ---- */
+struct rag_asked {
+	char *text; /* owned, as the next three; NULL: not said */
+	char *source, *collection, *agent;
+	uint64_t after_ms, before_ms;
+	size_t most; /* 0: not said */
+	double threshold;
+	bool has_threshold, filtered;
+};
+/* -EINVAL RAG_003, TEXT_001; *unfinished: more text may make it right. */
+int rag_asked_read(const char *q, size_t len, struct rag_asked *ret, bool *unfinished, struct err *e);
+void rag_asked_done(struct rag_asked *a);
+/* Serials of all documents and entries that its filters want, in order, whoever may find them; the caller's. asks: the agent that
+ * asks, or 0. 0 or -ENOMEM. */
+int rag_asked_wanted(struct runtime *rt, const struct rag_asked *a, uint32_t asks, uint32_t **ret, size_t *n);
 
 /* ---- rag_answer.c ---- */
 /* The sentences of the passages that say most about the question, each with the number of its passage. On a worker thread. */

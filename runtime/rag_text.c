@@ -26,7 +26,7 @@ static const struct {
 	{".java", RAG_CODE},   {".rb", RAG_CODE},	    {".sh", RAG_CODE},	    {".bash", RAG_CODE},
 	{".lua", RAG_CODE},    {".sql", RAG_CODE},	    {".php", RAG_CODE},	    {".swift", RAG_CODE},
 	{".kt", RAG_CODE},     {".scala", RAG_CODE},	    {".cs", RAG_CODE},	    {".toml", RAG_CODE},
-	{".yaml", RAG_CODE},   {".yml", RAG_CODE},	    {".ini", RAG_CODE},	    {".cmake", RAG_CODE},
+	{".pdf", RAG_PDF},     {".yaml", RAG_CODE},   {".yml", RAG_CODE},	    {".ini", RAG_CODE},	    {".cmake", RAG_CODE},
 };
 
 enum rag_type rag_type_of(const char *file)
@@ -40,7 +40,7 @@ enum rag_type rag_type_of(const char *file)
 
 const char *rag_type_name(enum rag_type t)
 {
-	static const char *const names[] = {"plain", "markdown", "code", "html", "jsonl"};
+	static const char *const names[] = {"plain", "markdown", "code", "html", "jsonl", "pdf"};
 	return names[t];
 }
 
@@ -54,7 +54,7 @@ int rag_check_text(const char *data, size_t len, struct err *e)
 	static const struct {
 		const char *bytes, *what;
 	} signatures[] = {
-		{"%PDF-", "a PDF file"},	   {"PK\3\4", "a zip archive or an office document"},
+		{"%PDF-", "a PDF file (not named .pdf)"},  {"PK\3\4", "a zip archive or an office document"},
 		{"\x1f\x8b", "a gzip file"},	   {"\x89PNG", "a picture"},
 		{"\xff\xd8\xff", "a picture"},	   {"GIF8", "a picture"},
 		{"\x7f" "ELF", "a program"},	   {"\xff\xfe", "UTF-16 text"},

@@ -15,7 +15,7 @@
 #define RAG_CHUNK_MAX	 2400 /* and where it ends wherever it is */
 #define RAG_HEADING_MAX	 240  /* bytes of a heading path */
 
-enum rag_type { RAG_PLAIN, RAG_MARKDOWN, RAG_CODE, RAG_HTML, RAG_JSONL };
+enum rag_type { RAG_PLAIN, RAG_MARKDOWN, RAG_CODE, RAG_HTML, RAG_JSONL, RAG_PDF };
 
 /* By the suffix of its name; RAG_PLAIN for one that is not known. */
 enum rag_type rag_type_of(const char *file);

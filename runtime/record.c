@@ -71,6 +71,13 @@ static const struct field approval = {"approval", FIELD_U32, offsetof(struct fac
 			  reason = {"reason", FIELD_STR, offsetof(struct facts, why)},
 			  to = {"to", FIELD_STR, offsetof(struct facts, value)},
 			  decision = {"state", FIELD_STR, offsetof(struct facts, value)};
+static const struct field entry = {"entry", FIELD_U32, offsetof(struct facts, parent)},
+			  share_number = {"share", FIELD_U32, offsetof(struct facts, parent)},
+			  share_file = {"file_serial", FIELD_U32, offsetof(struct facts, run)},
+			  share_with = {"with", FIELD_U32, offsetof(struct facts, agent)},
+			  share_level = {"level", FIELD_STR, offsetof(struct facts, value)},
+			  share_path = {"path", FIELD_STR, offsetof(struct facts, resource)},
+			  importance = {"importance", FIELD_U32, offsetof(struct facts, missed)};
 static const struct field exit_code = {"exit", FIELD_I64, offsetof(struct facts, exit_code)};
 
 /* `text` stands last and stays out of the event feed. */
@@ -135,6 +142,11 @@ static const struct type {
 			    false},
 	[REC_SECRET_DELETE] = {"secret.deleted", {&secret, &for_agent}, false, true},
 	[REC_SECRET_READ] = {"secret.read", {&secret, &for_agent, &generation}, true, false},
+	[REC_MEMORY_PUT] = {"memory.written", {&serial, &entry, &key, &importance, &text}, false, false},
+	[REC_MEMORY_DROP] = {"memory.forgotten", {&serial, &entry, &key, &why}, false, true},
+	[REC_SHARE] = {"knowledge.shared", {&serial, &share_number, &share_file, &share_path, &share_with, &share_level}, false, false},
+	[REC_UNSHARE] = {"knowledge.unshared", {&serial, &share_number, &share_file, &share_path, &share_with}, false, true},
+	[REC_SHARE_SHOWN] = {"knowledge.shown", {&serial, &share_number, &share_file, &share_with}, true, false},
 	[REC_APPROVAL_USED] = {"approval.used", {&approval, &for_agent, &run, &decision}, true, false},
 };
 
@@ -158,7 +170,7 @@ static void emit(struct runtime *rt, const struct facts *f, struct agent *a, uid
 	autobuf struct buf more;
 	buf_init(&more, EVENT_LINE_MAX);
 	for (size_t i = 0, n = 0; i < ARRAY_LEN(t->fields) && t->fields[i]; i++)
-		if (t->fields[i] != &text && t->fields[i] != &serial && t->fields[i] != &parent && t->fields[i] != &content)
+		if (t->fields[i] != &text && t->fields[i] != &serial && t->fields[i] != &parent && t->fields[i] != &share_file && t->fields[i] != &content)
 			shown[n++] = shown_as(t->fields[i]);
 	buf_printf(&more, ",\"uid\":%u", actor);
 	enum document_kind k = documents_of_record(f->type);
@@ -217,6 +229,12 @@ static void apply(struct runtime *rt, struct facts *f, uid_t actor)
 		return;
 	}
 	struct agent *a = f->serial ? agent_by_serial(rt, f->serial) : NULL;
+	if (memory_is_record(f->type)) {
+		memory_apply(rt, f);
+		if (a)
+			emit(rt, f, a, actor);
+		return;
+	}
 	if (f->type == REC_PUT) {
 		agent_apply_put(rt, f);
 		a = agent_by_serial(rt, f->serial);
@@ -250,6 +268,11 @@ static void apply(struct runtime *rt, struct facts *f, uid_t actor)
 	case REC_SECRET_PUT:
 	case REC_SECRET_DELETE:
 	case REC_SECRET_READ:
+	case REC_MEMORY_PUT:
+	case REC_MEMORY_DROP:
+	case REC_SHARE:
+	case REC_UNSHARE:
+	case REC_SHARE_SHOWN:
 	case REC_TYPE_COUNT:
 		break;
 	case REC_DELETE:

@@ -122,6 +122,7 @@ int runtime_open(struct runtime **ret, const struct runtime_opts *o, struct err 
 	}
 	say(rt, o->resumed ? "worker restarted" : "started");
 	recover(rt);
+	memory_start(rt);
 	rag_start(rt);
 	*ret = rt;
 	return 0;
@@ -169,6 +170,7 @@ void runtime_close(struct runtime *rt)
 	rag_stop(rt);
 	files_close(rt); /* ends the work of the pool */
 	rag_close(rt);
+	memory_close(rt);
 	approvals_close(rt);
 	secrets_close(rt);
 	triggers_close(rt);

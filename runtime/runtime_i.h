@@ -13,6 +13,7 @@
 #include "runtime/audit.h"
 #include "runtime/documents_i.h"
 #include "runtime/files_i.h"
+#include "runtime/memory_i.h"
 #include "runtime/policies_i.h"
 #include "runtime/quota.h"
 #include "runtime/runtime.h"
@@ -67,6 +68,11 @@ enum record_type {
 	REC_SECRET_PUT,
 	REC_SECRET_DELETE,
 	REC_SECRET_READ,
+	REC_MEMORY_PUT,
+	REC_MEMORY_DROP,
+	REC_SHARE,
+	REC_UNSHARE,
+	REC_SHARE_SHOWN,
 	REC_TYPE_COUNT,
 };
 
@@ -209,6 +215,7 @@ struct runtime {
 	struct rt_timer check_timer; /* health: measures what runs */
 	struct documents documents[DOCUMENT_KINDS];
 	struct files files;
+	struct memory memory;
 	struct rag *rag; /* NULL: there was no document yet */
 	struct policies policies;
 	struct approvals approvals;
@@ -368,6 +375,8 @@ void run_connect(struct runtime *rt, struct run *r, const struct sandbox_connect
 int run_profile_check(struct runtime *rt, const struct agent_spec *s, const char *cwd, struct err *e);
 
 /* ---- launch_dir.c ---- */
+#define BOXED_UID_FIRST 0x70000000u /* of programs in a box; above what distributions give to users and containers */
+void run_base_dir(const struct runtime *rt, char *out, size_t cap); /* where directories of programs lie */
 /* Whom a program of a runs as; (uid_t)-1: the daemon's own. */
 void run_ids(const struct agent *a, enum sandbox_tier tier, uid_t *uid, gid_t *gid);
 /* The working directory: the spec's, else one of its own, opened in *ret_fd (the caller closes it). */

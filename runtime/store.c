@@ -148,6 +148,8 @@ static int put_dirty(struct runtime *rt, struct err *e)
 		r = approvals_save(rt, e);
 	if (r == 0)
 		r = secrets_save(rt, e);
+	if (r == 0)
+		r = memory_save(rt, e);
 	while (r == 0 && rt->dead) {
 		struct dead_key *d = rt->dead;
 		r = kv_del(rt->kv, d->key, e);
@@ -418,6 +420,8 @@ int store_open(struct runtime *rt, struct err *e)
 		r = approvals_load(rt, e);
 	if (r == 0)
 		r = secrets_load(rt, e);
+	if (r == 0)
+		r = memory_load(rt, e);
 	if (r == -EUCLEAN)
 		return err_set(e, ERR_STORE_IO,
 			       "the state in '%s' cannot be read; move that directory aside: it is made "

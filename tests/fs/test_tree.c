@@ -123,6 +123,9 @@ static void make_files(struct client *c)
 	uint32_t serial;
 	struct runtime_done done = {nothing, NULL};
 	put_document(c, "rag/docs/a.md", "# A title\n\nand what is below it\n");
+	put_document(c, "agents/a/knowledge/a.md", "what a knows\n");
+	uint32_t agent = (uint32_t)agent_serial(agent_find(c->engine.rt, "a", 1));
+	assert_int_equal(file_make(c->engine.rt, &root_actor, agent, "folder", S_IFDIR | 0755, &serial, done, NULL), 0);
 	assert_int_equal(file_make(c->engine.rt, &root_actor, 0, "folder", S_IFDIR | 0755, &serial, done, NULL), 0);
 }
 

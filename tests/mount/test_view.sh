@@ -24,7 +24,7 @@ ask a true >/dev/null || skip "no sandbox can be made here: $(last_error)"
 
 # ---- what is promised ----
 eq "what /symbi has" "README errors secrets self wait" "$(in_a 'ls -A /symbi' | xargs)"
-eq "what it says of itself" "error events id limits log runs state status tier usage" "$(in_a 'ls -A /symbi/self' | xargs)"
+eq "what it says of itself" "error events id limits log memory runs state status tier usage" "$(in_a 'ls -A /symbi/self' | xargs)"
 eq "no secret was granted" "" "$(in_a 'ls -A /symbi/secrets')"
 eq "what waits" "events state" "$(in_a 'ls -A /symbi/wait' | xargs)"
 like "README says whose it is" "You are an agent" "$(in_a 'cat /symbi/README')"
@@ -36,8 +36,8 @@ eq "each measure has a value" "$(ls "$A/a/usage" | wc -l)" "$(in_a 'cat /symbi/s
 eq "the input of its run" "cat /symbi/self/runs/\$SYMBI_RUN/input" "$(in_a 'cat /symbi/self/runs/$SYMBI_RUN/input')"
 like "its events are about it alone" '^"a"$' "$(in_a "sed 's/.*\"agent\":\\(\"[^\"]*\"\\).*/\\1/' /symbi/self/events | sort -u")"
 in_a 'sed -n "s/^  \([a-z/]*\)  .*/\1/p" /symbi/README' >"$T/promised"
-eq "README names every file" "$(in_a 'cd /symbi; find errors wait self -type f -o -type p' | grep -vE 'limits/|usage/|runs/' | sort | xargs)" \
-  "$(grep -vE '^(wait|secrets|self/(limits|usage|runs))$' "$T/promised" | sort -u | xargs)"
+eq "README names every file" "$(in_a 'cd /symbi; find errors wait self -type f -o -type p' | grep -vE 'limits/|usage/|runs/|memory/[a-rw]' | sort | xargs)" \
+  "$(grep -vE '^(wait|secrets|self/(limits|usage|runs|memory))$' "$T/promised" | sort -u | xargs)"
 eq "each can be read to its end" "" "$(in_a 'cd /symbi; for f in README errors $(find self -type f); do cat $f >/dev/null || echo $f; done')"
 eq "busybox's size and the text's agree" ok "$(in_a 'cd /symbi/self; [ $(stat -c %s status) -gt 100 ] && echo ok')"
 
