@@ -200,14 +200,16 @@ struct actor actor_with_groups(const struct actor *who, gid_t gid)
 	return a;
 }
 
-/* The name by which policy knows what is at p: an agent's, a document's; NULL: the daemon's own. */
-static const char *object_of(struct tree *t, const struct place *p)
+/* The name by which policy knows what is at p: an agent's, a document's; NULL: the daemon's own. room: where it is put together. */
+static const char *object_of(struct tree *t, const struct place *p, struct buf *room)
 {
 	struct stored st;
 	if (p->row->secrets)
 		return p->sub && place_secret(t, p) ? place_secret(t, p)->path : NULL;
-	if (p->row->files && p->row->part != PART_LITERAL)
-		return file_by_serial(t->rt, p->serial)->name;
+	if (p->row->files && p->row->part != PART_LITERAL) {
+		file_resource(t->rt, file_by_serial(t->rt, p->serial), room);
+		return room->data;
+	}
 	if (place_store(p) && place_store(p) != &fs_store_agents)
 		return place_store(p)->by_serial(t->rt, p->serial, &st) ? st.file : NULL;
 	struct agent *agent = p->serial ? agent_by_serial(t->rt, p->serial) : NULL;
@@ -226,9 +228,11 @@ int access_check(struct tree *t, const struct actor *who, const struct fs_attr *
 	bool free_to = known && p.row->in_view && !p.row->secrets;
 	if (known && p.row->in_view && p.row->secrets)
 		member = place_actor(&p, &member);
+	autobuf struct buf room;
+	buf_init(&room, PATH_MAX);
 	const char *action = node && node->action && !free_to ? node->action : "tree.walk";
-	return runtime_authorize(t->rt, &member, action, known ? object_of(t, &p) : NULL, a->uid, a->gid, a->mode & 07777, want,
-				 e);
+	return runtime_authorize(t->rt, &member, action, known ? object_of(t, &p, &room) : NULL, a->uid, a->gid,
+				 a->mode & 07777, want, e);
 }
 
 void tree_failed(struct tree *t, const struct actor *who, fs_id id, const char *name,

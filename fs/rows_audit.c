@@ -1,22 +1,24 @@
 /* SPDX-License-Identifier: MIT */
 /* rows_audit.c - the files of audit/. L3; loop thread only. */
+#include <limits.h>
 #include <string.h>
 
 #include "fs/tree_i.h"
 #include "runtime/audit.h"
+#include "runtime/note.h"
 
 #define AGENT_LINES_MAX (4u << 20) /* bytes of by-agent/NAME: the newest lines that fit */
 
 static int log_file(const struct fs_ctx *c, char *out, size_t cap, struct err *e)
 {
 	(void)e;
-	return audit_log_path(runtime_audit(c->rt), out, cap);
+	return audit_path(runtime_audit(c->rt), "log", out, cap);
 }
 
 static int checkpoints_file(const struct fs_ctx *c, char *out, size_t cap, struct err *e)
 {
 	(void)e;
-	return audit_checkpoints_path(runtime_audit(c->rt), out, cap);
+	return audit_path(runtime_audit(c->rt), "checkpoints", out, cap);
 }
 
 static int head_read(const struct fs_ctx *c, struct buf *out, struct err *e)
@@ -29,6 +31,17 @@ static int key_read(const struct fs_ctx *c, struct buf *out, struct err *e)
 {
 	(void)e;
 	return audit_render_key(runtime_audit(c->rt), out);
+}
+
+static int seal_read(const struct fs_ctx *c, struct buf *out, struct err *e)
+{
+	struct note_public k;
+	char path[PATH_MAX];
+	int r = audit_path(runtime_audit(c->rt), "seal.pub", path, sizeof path);
+	r = r < 0 ? err_sys(e, ERR_AUDIT_IO, -r, "seal.pub") : note_public_read(path, &k, e);
+	if (r == 0)
+		note_public_text(&k, out);
+	return r < 0 ? r : out->fail;
 }
 
 static int verify_read(const struct fs_ctx *c, struct buf *out, struct err *e)
@@ -67,14 +80,17 @@ static int agent_read(const struct fs_ctx *c, struct buf *out, struct err *e)
 extern const struct fs_node fs_nodes_audit[];
 /* clang-format off */
 const struct fs_node fs_nodes_audit[] = {
-	{.path = "audit/log", .mode = 0400, .kind = FS_LOG, .action = "audit.read",
-	 .file = log_file, .doc = "the journal's records, one JSON object per line, each with the hash of the one before; tail -f works"},
+	/* heads before the log, so that a copy in this order has what they sign */
 	{.path = "audit/checkpoints", .mode = 0444, .kind = FS_LOG, .action = "audit.read",
 	 .file = checkpoints_file, .doc = "every signed head of the log's Merkle tree"},
 	{.path = "audit/head", .mode = 0444, .kind = FS_RENDERED, .action = "audit.read",
 	 .read = head_read, .doc = "the newest signed head; keep a copy on another machine"},
 	{.path = "audit/key.pub", .mode = 0444, .kind = FS_RENDERED, .action = "audit.read",
 	 .read = key_read, .doc = "the key that checks heads"},
+	{.path = "audit/seal.pub", .mode = 0444, .kind = FS_RENDERED, .action = "audit.read",
+	 .read = seal_read, .doc = "the key that the seals of heads begin with; keep a copy on another machine"},
+	{.path = "audit/log", .mode = 0400, .kind = FS_LOG, .action = "audit.read",
+	 .file = log_file, .doc = "the journal's records, one JSON object per line, each with the hash of the one before; tail -f works"},
 	{.path = "audit/verify", .mode = 0644, .kind = FS_VALUE, .action = "audit.verify",
 	 .read = verify_read, .write = verify_write, .check = verify_check,
 	 .doc = "write `now`: all of the log is checked, the write fails when it is not right; read: the last result"},

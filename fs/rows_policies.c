@@ -6,6 +6,7 @@
 #include "fs/store.h"
 #include "lib/mem.h"
 #include "runtime/policies.h"
+#include "runtime/policy_shadow.h"
 
 static int effective_read(const struct fs_ctx *c, struct buf *out, struct err *e)
 {
@@ -17,6 +18,18 @@ static int stats_read(const struct fs_ctx *c, struct buf *out, struct err *e)
 {
 	(void)e;
 	return policies_render_stats(c->rt, out);
+}
+
+static int shadow_stats_read(const struct fs_ctx *c, struct buf *out, struct err *e)
+{
+	(void)e;
+	return shadow_render_stats(c->rt, out);
+}
+
+static int shadow_diff_read(const struct fs_ctx *c, struct buf *out, struct err *e)
+{
+	(void)e;
+	return shadow_render_diff(c->rt, out);
 }
 
 static int unknown_word(const char *word, struct err *e)
@@ -131,6 +144,13 @@ const struct fs_node fs_nodes_policies[] = {
 	{.path = "policies/{spec}", .mode = 0644, .kind = FS_STORE, .action = "policy.change",
 	 .store = &fs_store_policies,
 	 .doc = "a policy file (.yaml .yml .json .toml): writing it changes what is decided from then on"},
+	{.path = "policies/shadow/{spec}", .mode = 0644, .kind = FS_STORE, .action = "policy.shadow",
+	 .store = &fs_store_shadows,
+	 .doc = "a policy file that decides nothing: what would differ if it stood in policies/ is counted and recorded"},
+	{.path = "policies/shadow/stats", .mode = 0444, .kind = FS_RENDERED, .action = "policy.read",
+	 .read = shadow_stats_read, .doc = "the shadow set: version, decisions that were compared, how many differ"},
+	{.path = "policies/shadow/diff", .mode = 0444, .kind = FS_RENDERED, .action = "policy.read",
+	 .read = shadow_diff_read, .doc = "what differs: COUNT EFFECT (rule) -> EFFECT (rule), the most frequent first, with an example"},
 	{.path = NULL},
 };
 /* clang-format on */

@@ -107,7 +107,7 @@ const struct fs_node fs_nodes_root[] = {
 	{.path = "config", .mode = 0444, .kind = FS_RENDERED, .action = "config.read",
 	 .read = config_read, .doc = "every setting, its effective value and where it came from"},
 	{.path = "ctl", .mode = 0200, .kind = FS_LINES, .action = "daemon.control",
-	 .write = ctl_write, .check = ctl_check, .doc = "one command per line: stop, reload, log LEVEL"},
+	 .write = ctl_write, .check = ctl_check, .doc = "one command per line: stop, reload, log LEVEL, rotate secrets"},
 	{.path = "events", .mode = 0444, .kind = FS_LOG, .action = "events.read",
 	 .file = events_file, .doc = "everything that happens, one JSON object per line; tail -f works"},
 	{.path = "errors", .mode = 0444, .kind = FS_RENDERED, .action = "tree.read",

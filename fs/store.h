@@ -40,4 +40,4 @@ struct fs_store {
 		      struct runtime_done done, struct err *e);
 };
 
-extern const struct fs_store fs_store_agents, fs_store_policies, fs_store_profiles;
+extern const struct fs_store fs_store_agents, fs_store_policies, fs_store_profiles, fs_store_shadows;

@@ -82,4 +82,5 @@ static int text_of(const struct document *f, struct buf *out, struct err *e)
 	}
 
 STORE(policies, DOCUMENT_POLICY, "a policy file", "policy.");
+STORE(shadows, DOCUMENT_SHADOW, "a shadow policy file", "shadow.");
 STORE(profiles, DOCUMENT_PROFILE, "a sandbox profile", "profile.");

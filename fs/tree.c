@@ -112,7 +112,8 @@ void tree_names_changed(struct tree *t, const struct fs_store *store)
 	}
 }
 
-static const struct fs_store *const stores[] = {&fs_store_agents, &fs_store_policies, &fs_store_profiles};
+static const struct fs_store *const stores[] = {&fs_store_agents, &fs_store_policies, &fs_store_profiles,
+						&fs_store_shadows};
 
 void tree_all_changed(struct tree *t)
 {

@@ -15,6 +15,7 @@ static const struct field saved[] = {
 	S(type, FIELD_STR),	  S(op, FIELD_STR),	    S(resource, FIELD_STR),   S(arguments, FIELD_STR),
 	S(rule, FIELD_STR),	  S(file, FIELD_STR),	    S(reason, FIELD_STR),     S(to, FIELD_STR),
 	S(version, FIELD_STR),	  S(why, FIELD_STR),	    S(state, FIELD_U32),
+	S(edited_by, FIELD_U32),  S(asked, FIELD_STR),	    S(edited, FIELD_STR),
 };
 
 static void key_of(uint32_t id, char out[40])

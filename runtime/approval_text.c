@@ -68,12 +68,14 @@ const char *approval_risk(const struct approval *a)
 	return weak ? "low" : "medium";
 }
 
+#define SHOWN_MAX 24
+
 struct shown {
 	const char *key, *text;
 	uint64_t number; /* where text is NULL */
 };
 
-static size_t fields_of(const struct approval *a, struct shown out[20])
+static size_t fields_of(const struct approval *a, struct shown out[SHOWN_MAX])
 {
 	size_t n = 0;
 #define TEXT(k, t) out[n++] = (struct shown){k, t, 0}
@@ -94,6 +96,10 @@ static size_t fields_of(const struct approval *a, struct shown out[20])
 	TEXT("resource", a->resource);
 	if (*a->arguments)
 		TEXT("arguments", a->arguments);
+	if (*a->edited) {
+		TEXT("arguments_asked", a->asked);
+		NUMBER("edited_by", a->edited_by);
+	}
 	TEXT("risk", approval_risk(a));
 	TEXT("rule", a->rule);
 	TEXT("file", a->file);
@@ -111,7 +117,7 @@ static size_t fields_of(const struct approval *a, struct shown out[20])
 
 int approval_render(const struct approval *a, bool json, struct buf *out)
 {
-	struct shown f[20];
+	struct shown f[SHOWN_MAX];
 	size_t n = fields_of(a, f);
 	for (size_t i = 0; i < n; i++) {
 		if (json)

@@ -191,10 +191,11 @@ int approvals_ask(struct runtime *rt, const struct approval_ask *q, struct err *
 	if (!a)
 		return make(rt, q, e);
 	bool in_time = a->agent || now < a->valid_until_ms;
+	bool same = strcmp(a->arguments, q->arguments) == 0; /* what was approved is this, not what became of it since */
 	switch (a->state) {
 	case APPROVAL_PENDING: return say_pending(a, e);
 	case APPROVAL_APPROVED:
-		if (in_time)
+		if (in_time && same)
 			return use(rt, a, q, e);
 		break;
 	case APPROVAL_DENIED:
@@ -202,7 +203,7 @@ int approvals_ask(struct runtime *rt, const struct approval_ask *q, struct err *
 			return say_denied(a, e);
 		break;
 	case APPROVAL_USED:
-		if (a->agent || (a->used_by == q->who->pid && a->used_by && clock_mono_ns() - a->used_ns < SAME_ACT_NS))
+		if ((a->agent && same) || (!a->agent && a->used_by && a->used_by == q->who->pid && clock_mono_ns() - a->used_ns < SAME_ACT_NS))
 			return 0;
 		break;
 	case APPROVAL_EXPIRED:
@@ -334,7 +335,7 @@ static bool is_agents_process(struct runtime *rt, pid_t pid)
 	return l.found;
 }
 
-static int may_decide(struct runtime *rt, const struct approval *a, const struct actor *who, struct err *e)
+int approval_may_decide(struct runtime *rt, const struct approval *a, const struct actor *who, struct err *e)
 {
 	bool owner = who->uid == 0 || who->uid == geteuid();
 	if (who->view || is_agents_process(rt, who->pid))
@@ -357,7 +358,7 @@ int approval_decide(struct runtime *rt, const struct actor *who, uint32_t id, co
 		return err_set(e, ERR_FS_NOT_FOUND, "approval %u is gone", id);
 	int r = parse(line, len, &to, why, e);
 	if (r == 0)
-		r = may_decide(rt, a, who, e);
+		r = approval_may_decide(rt, a, who, e);
 	if (r == 0 && a->state != APPROVAL_PENDING)
 		r = err_sys(e, ERR_APPROVAL_DECISION, EALREADY, "approval %u is %s already", id, words[a->state]);
 	return r < 0 ? r : decide(rt, who, a, to, why, done, e);
@@ -397,6 +398,8 @@ static void apply_asked(struct runtime *rt, const struct facts *f)
 	a->to = text_of(f->value);
 	a->version = text_of(f->policy_version);
 	a->why = text_of(NULL);
+	a->asked = text_of(NULL);
+	a->edited = text_of(NULL);
 	a->asked_ms = f->time_ms;
 	a->expires_ms = f->expires_ms;
 }
@@ -410,19 +413,32 @@ static void set_state(struct runtime *rt, struct approval *a, enum approval_stat
 	store_changed(rt);
 }
 
+/* Does a run that is not started yet need what was edited? */
+static bool is_awaited(struct runtime *rt, const struct approval *a)
+{
+	struct agent *agent = *a->edited ? agent_by_serial(rt, a->agent) : NULL;
+	const struct run *r = agent ? run_find(rt, agent, a->run) : NULL;
+	return r && r->state == RUN_QUEUED;
+}
+
 /* The oldest of those that are done, beyond as many as are kept. */
 static void forget_oldest(struct runtime *rt)
 {
 	size_t keep = config_u64(rt->config, "approvals.keep"), done = rt->approvals.n - rt->approvals.pending;
 	for (size_t i = 0; done > keep && i < rt->approvals.n;) {
 		struct approval *a = rt->approvals.list[i];
-		bool spent = a->state != APPROVAL_PENDING && a->state != APPROVAL_APPROVED;
+		bool spent = a->state != APPROVAL_PENDING && a->state != APPROVAL_APPROVED && !is_awaited(rt, a);
 		if (spent) {
 			approval_remove(rt, a);
 			done--;
 		}
 		i += !spent;
 	}
+}
+
+bool approvals_is_record(unsigned type)
+{
+	return (type >= REC_APPROVAL_ASKED && type <= REC_APPROVAL_USED) || type == REC_APPROVAL_EDITED;
 }
 
 void approvals_apply(struct runtime *rt, const struct facts *f)
@@ -434,6 +450,12 @@ void approvals_apply(struct runtime *rt, const struct facts *f)
 	}
 	if (!a) /* forgotten since */
 		return;
+	if (f->type == REC_APPROVAL_EDITED) {
+		approval_apply_edit(a, f);
+		a->dirty = rt->approvals.dirty = true;
+		store_changed(rt);
+		return;
+	}
 	set_state(rt, a, state_of(f->value));
 	if (f->type != REC_APPROVAL_DECIDED)
 		return;

@@ -35,6 +35,9 @@ struct approval {
 	uint64_t asked_ms, expires_ms, decided_ms, valid_until_ms; /* wall clock */
 	uint32_t decided_by; /* uid */
 	char *why;	     /* of the decision */
+	uint32_t edited_by;  /* uid */
+	char *asked;	     /* the arguments before somebody edited them; "": nobody did */
+	char *edited;	     /* the whole list as JSON; "" */
 	/* not kept */
 	pid_t used_by;
 	uint64_t used_ns;
@@ -67,6 +70,13 @@ uint32_t approval_of_run(struct runtime *rt, uint32_t agent, uint32_t run);
 int approval_may_see(const struct approval *a, const struct actor *who, struct err *e);
 int approval_render(const struct approval *a, bool json, struct buf *out);
 int approval_render_decision(const struct approval *a, struct buf *out);
+
+/* What the run is to be started with, whole, as a line of JSON; who may decide on it may write another. The run is then decided
+ * on by policy again, as what it has become. -EINVAL APPROVAL_004 for what is no list, -EPERM for whom may not. */
+int approval_render_arguments(struct runtime *rt, const struct approval *a, struct buf *out);
+int approval_edit_check(const char *text, size_t len, struct err *e);
+int approval_edit(struct runtime *rt, const struct actor *who, uint32_t id, const char *text, size_t len,
+		  struct runtime_done done, struct err *e);
 
 /* `approve` or `deny`, `: reason` may follow. -EINVAL APPROVAL_004 for other words. */
 int approval_decision_check(const char *line, size_t len, struct err *e);

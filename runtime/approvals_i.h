@@ -19,6 +19,20 @@ void approvals_withdraw(struct runtime *rt, uint32_t agent, uint32_t run);
 void approvals_start(struct runtime *rt); /* behind the replay: the timers */
 void approvals_close(struct runtime *rt);
 
+/* Whom the rule names, or root; never who asked, never from within an agent. */
+int approval_may_decide(struct runtime *rt, const struct approval *a, const struct actor *who, struct err *e);
+bool approvals_is_record(unsigned type);
+
+/* ---- approval_edit.c ---- */
+/* A list of arguments as JSON, as much of it as a person reads. */
+void approval_arguments(const char *const *argv, struct buf *out);
+void approval_apply_edit(struct approval *a, const struct facts *f);
+/* Where somebody edited the arguments of that run, *s becomes room, a copy of it with them: the caller frees room->argv, which
+ * is NULL where nobody did. */
+struct agent_spec;
+int approval_edited_spec(struct runtime *rt, uint32_t agent, uint32_t run, const struct agent_spec **s,
+			 struct agent_spec *room, struct err *e);
+
 /* ---- approval_store.c ---- */
 int approvals_save(struct runtime *rt, struct err *e);
 int approvals_load(struct runtime *rt, struct err *e);

@@ -48,7 +48,7 @@ struct audit {
 	pthread_cond_t wake;
 	bool stop;
 	char head[NOTE_TEXT_MAX];
-	uint64_t written_bytes, signed_size, first_seq;
+	uint64_t written_bytes, checkpoint_bytes, signed_size, first_seq;
 	struct err trouble, export_trouble;
 	/* any thread */
 	_Atomic uint64_t kept_seq;
@@ -66,6 +66,7 @@ static void publish(struct audit *a)
 	const struct trail *t = &a->trail;
 	pthread_mutex_lock(&a->mu);
 	a->written_bytes = t->bytes[TRAIL_LOG];
+	a->checkpoint_bytes = t->bytes[TRAIL_CHECKPOINTS];
 	a->first_seq = t->first_seq;
 	if (a->signed_size != t->signed_size || !a->head[0]) {
 		a->signed_size = t->signed_size;
@@ -290,7 +291,8 @@ int audit_open(struct audit **ret, const struct audit_opts *o, struct err *e)
 	log_name(name);
 	if (!a->dir || !a->journal_dir || !a->export_to)
 		abort(); /* at a start, some hundred bytes */
-	int r = trail_open(&a->trail, o->dir, o->key_file, name, e);
+	struct trail_place at = {.dir = o->dir, .key_file = o->key_file, .seal_file = o->seal_file, .name = name};
+	int r = trail_open(&a->trail, &at, e);
 	if (r == 0)
 		r = check_journal(a, e);
 	if (r == 0) {
@@ -334,7 +336,7 @@ struct verifying {
 	struct audit *a;
 	struct runtime_done done;
 	struct audit_report report;
-	uint64_t bytes;
+	uint64_t bytes, checkpoint_bytes;
 	struct err e;
 	int r;
 };
@@ -342,7 +344,8 @@ struct verifying {
 static void verify_now(uv_work_t *w)
 {
 	struct verifying *v = w->data;
-	struct audit_files f = {.dir = v->a->dir, .log_bytes = v->bytes, .stop = &v->a->no_verifying};
+	struct audit_files f = {.dir = v->a->dir, .log_bytes = v->bytes, .checkpoint_bytes = v->checkpoint_bytes,
+				.stop = &v->a->no_verifying};
 	v->r = audit_verify_files(&f, &v->a->pub, &v->report, &v->e);
 }
 
@@ -376,6 +379,7 @@ int audit_verify(struct audit *a, struct runtime_done done, struct err *e)
 	v->work.data = v;
 	pthread_mutex_lock(&a->mu);
 	v->bytes = a->written_bytes;
+	v->checkpoint_bytes = a->checkpoint_bytes;
 	pthread_mutex_unlock(&a->mu);
 	int r = uv_queue_work(&a->loop->uv, &v->work, verify_now, verify_done);
 	if (r < 0) {
@@ -410,14 +414,9 @@ void audit_close(struct audit *a)
 
 /* ---- what the tree shows ---- */
 
-int audit_log_path(const struct audit *a, char *out, size_t cap)
+int audit_path(const struct audit *a, const char *name, char *out, size_t cap)
 {
-	return snprintf(out, cap, "%s/%s", a->dir, trail_names[TRAIL_LOG]) < (int)cap ? 0 : -ENAMETOOLONG;
-}
-
-int audit_checkpoints_path(const struct audit *a, char *out, size_t cap)
-{
-	return snprintf(out, cap, "%s/%s", a->dir, trail_names[TRAIL_CHECKPOINTS]) < (int)cap ? 0 : -ENAMETOOLONG;
+	return snprintf(out, cap, "%s/%s", a->dir, name) < (int)cap ? 0 : -ENAMETOOLONG;
 }
 
 int audit_render_head(struct audit *a, struct buf *out)

@@ -14,7 +14,7 @@ struct audit;
 
 struct audit_opts { /* texts are copied */
 	const char *dir, *journal_dir;
-	const char *key_file;
+	const char *key_file, *seal_file;
 	const char *export_to; /* "/file", "|command", or "" */
 	struct journal *journal;
 	struct loop *loop;
@@ -38,8 +38,8 @@ void audit_poke(struct audit *a);
 uint64_t audit_kept_seq(const struct audit *a);
 
 /* ---- what the tree shows ---- */
-int audit_log_path(const struct audit *a, char *out, size_t cap);
-int audit_checkpoints_path(const struct audit *a, char *out, size_t cap);
+/* A file of the trail by its name: log, checkpoints, seal.pub. -ENAMETOOLONG. */
+int audit_path(const struct audit *a, const char *name, char *out, size_t cap);
 int audit_render_head(struct audit *a, struct buf *out); /* the newest note; "" before there is one */
 int audit_render_key(struct audit *a, struct buf *out);
 int audit_render_agent(struct audit *a, uint32_t agent, struct buf *out, struct err *e);

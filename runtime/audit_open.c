@@ -26,19 +26,18 @@ static int altered(const struct trail *t, const char *what, struct err *e)
 
 /* ---- the newest checkpoint ---- */
 
-/* Where the last whole note of text begins; NULL: there is none. Half a one may stand behind it. */
+/* Where the last whole note of text begins; NULL: there is none. An empty line ends it: what stands behind that is half a one. */
 static const char *last_note(const char *text, size_t len)
 {
 	static const char sign[] = "\n\n\xe2\x80\x94 ";
 	const char *end = text + len;
 	for (const char *p = end; p > text; p--) {
 		if ((size_t)(end - p) < sizeof sign - 1 || memcmp(p, sign, sizeof sign - 1) != 0 ||
-		    !memchr(p + 2, '\n', (size_t)(end - p - 2)))
+		    !memmem(p + 2, (size_t)(end - p - 2), "\n\n", 2))
 			continue;
-		const char *at = p; /* back over the lines of the text: root, size, origin */
-		for (int lines = 0; lines < 3 && at; lines++)
-			at = at > text ? memrchr(text, '\n', (size_t)(at - text)) : NULL;
-		return at ? at + 1 : text;
+		while (p > text + 1 && (p[-1] != '\n' || p[-2] != '\n')) /* back over its lines */
+			p--;
+		return p > text + 1 ? p : text;
 	}
 	return NULL;
 }
@@ -117,12 +116,11 @@ static int check_tree(struct trail *t, const struct checkpoint *c, struct err *e
 	return check_lines(t, c->size, e);
 }
 
-static int take_up(struct trail *t, struct err *e)
+static int take_up(struct trail *t, struct checkpoint *c, struct err *e)
 {
-	struct checkpoint c;
-	int r = read_checkpoint(t, &c, e);
-	if (r == 0 && c.size)
-		r = check_tree(t, &c, e);
+	int r = read_checkpoint(t, c, e);
+	if (r == 0 && c->size)
+		r = check_tree(t, c, e);
 	else if (r == 0)
 		memset(t->bytes, 0, sizeof t->bytes);
 	for (enum trail_file f = 0; r == 0 && f < TRAIL_FILES; f++)
@@ -146,20 +144,30 @@ static int get_key(struct trail *t, const char *key_file, const char *name, stru
 	return note_key_read(key_file, &t->key, e);
 }
 
-/* The public key beside the trail, so that a copy of the directory has it. */
-static int put_public(const struct trail *t, struct err *e)
+/* A public key beside the trail, so that a copy of the directory has it. */
+static int put_public(const struct trail *t, const struct note_public *k, const char *name, struct err *e)
 {
 	char path[PATH_MAX], tmp[PATH_MAX];
 	autobuf struct buf text;
 	buf_init(&text, NOTE_TEXT_MAX);
-	note_public_text(&t->key->pub, &text);
-	snprintf(path, sizeof path, "%s/key.pub", t->dir);
-	snprintf(tmp, sizeof tmp, "%s/key.pub.new", t->dir);
+	note_public_text(k, &text);
+	snprintf(path, sizeof path, "%s/%s", t->dir, name);
+	snprintf(tmp, sizeof tmp, "%s/%s.new", t->dir, name);
 	autoclose int fd = open(tmp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0644);
 	int r = fd < 0 ? -errno : sys_pwrite_all(fd, text.data, text.len, 0);
-	if (r == 0 && rename(tmp, path) < 0)
+	if (r == 0 && (fdatasync(fd) < 0 || rename(tmp, path) < 0))
 		r = -errno;
 	return r < 0 ? err_sys(e, ERR_AUDIT_IO, -r, "'%s'", path) : 0;
+}
+
+/* The key that the newest checkpoint names, or the first one, whose public half is what verifying begins with. */
+static int get_seal(struct trail *t, const struct trail_place *at, const struct checkpoint *c, struct err *e)
+{
+	char name[NOTE_NAME_MAX];
+	if (snprintf(name, sizeof name, "%s/seal", t->key->pub.name) >= (int)sizeof name)
+		return err_set(e, ERR_AUDIT_KEY, "the name of the key '%s' is too long to be sealed", at->key_file);
+	int r = seal_open(&t->seal, at->seal_file, name, c->sealed ? c->next : NULL, e);
+	return r < 0 || c->sealed ? r : put_public(t, seal_public(t->seal), "seal.pub", e);
 }
 
 /* ---- life ---- */
@@ -181,9 +189,10 @@ static int open_files(struct trail *t, struct err *e)
 	return r < 0 ? err_sys(e, ERR_AUDIT_IO, -r, "'%s'", t->dir) : 0;
 }
 
-int trail_open(struct trail *t, const char *dir, const char *key_file, const char *name, struct err *e)
+int trail_open(struct trail *t, const struct trail_place *at, struct err *e)
 {
-	*t = (struct trail){.dir = strdup(dir)};
+	struct checkpoint c = {.size = 0};
+	*t = (struct trail){.dir = strdup(at->dir)};
 	for (int f = 0; f < TRAIL_FILES; f++) {
 		t->fd[f] = -1;
 		buf_init(&t->pending[f], 1u << 30);
@@ -192,11 +201,13 @@ int trail_open(struct trail *t, const char *dir, const char *key_file, const cha
 	pthread_mutex_init(&t->mu, NULL);
 	int r = t->dir ? open_files(t, e) : err_set(e, ERR_SYS_MEMORY, "no memory for the audit trail");
 	if (r == 0)
-		r = get_key(t, key_file, name, e);
+		r = get_key(t, at->key_file, at->name, e);
 	if (r == 0)
-		r = take_up(t, e);
+		r = take_up(t, &c, e);
 	if (r == 0)
-		r = put_public(t, e);
+		r = put_public(t, &t->key->pub, "key.pub", e);
+	if (r == 0)
+		r = get_seal(t, at, &c, e);
 	return r;
 }
 
@@ -209,6 +220,7 @@ void trail_close(struct trail *t)
 	}
 	buf_done(&t->line);
 	note_key_free(t->key);
+	seal_close(t->seal);
 	pthread_mutex_destroy(&t->mu);
 	free(t->heads);
 	free(t->dir);

@@ -12,6 +12,8 @@ struct trail_reader {
 	struct audit_report report;
 	struct merkle tree;
 	unsigned char prev[MERKLE_HASH];
+	struct note_public seal; /* of the next checkpoint */
+	bool has_seal;
 	struct mark *marks; /* checkpoints in the order of their sizes */
 	size_t marks_n, marks_cap, next_mark;
 	struct buf *hashes; /* NULL, or gets every hash of the tree, as the store has them */

@@ -217,9 +217,11 @@ int trail_write(struct trail *t, struct err *e)
 
 int trail_checkpoint(struct trail *t, struct err *e)
 {
-	struct checkpoint c = {.size = t->tree.size};
+	struct checkpoint c = {.size = t->tree.size, .sealed = true};
 	struct buf *note = &t->pending[TRAIL_CHECKPOINTS];
 	int r = trail_write(t, e);
+	if (r == 0)
+		r = seal_prepare(t->seal, c.next, e);
 	for (enum trail_file f = 0; r == 0 && f < TRAIL_CHECKPOINTS; f++)
 		if (sys->fdatasync(t->fd[f]) < 0)
 			r = failed(t, f, -errno, e);
@@ -227,7 +229,7 @@ int trail_checkpoint(struct trail *t, struct err *e)
 		return r;
 	merkle_root(&t->tree, c.root);
 	buf_clear(note);
-	r = checkpoint_sign(&c, t->key, note);
+	r = checkpoint_sign(&c, t->key, t->seal, note);
 	if (r == 0)
 		r = sys_pwrite_all(t->fd[TRAIL_CHECKPOINTS], note->data, note->len, t->bytes[TRAIL_CHECKPOINTS]);
 	if (r == 0) /* the empty line between notes */
@@ -238,7 +240,7 @@ int trail_checkpoint(struct trail *t, struct err *e)
 		return failed(t, TRAIL_CHECKPOINTS, r, e);
 	t->bytes[TRAIL_CHECKPOINTS] += note->len + 1;
 	t->signed_size = c.size;
-	return 0;
+	return seal_advance(t->seal, e);
 }
 
 int trail_hash_read(void *arg, uint64_t at, unsigned char out[MERKLE_HASH])

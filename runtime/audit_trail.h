@@ -6,6 +6,7 @@
 #include <pthread.h>
 
 #include "lib/journal.h"
+#include "runtime/audit_seal.h"
 #include "runtime/merkle.h"
 #include "runtime/note.h"
 
@@ -30,6 +31,7 @@ struct trail {
 	int fd[TRAIL_FILES];
 	uint64_t bytes[TRAIL_FILES]; /* written and right */
 	struct note_key *key;
+	struct seal *seal; /* of the next checkpoint */
 	struct merkle tree;	     /* of all lines that were added */
 	uint64_t written;	     /* lines that are in the files */
 	uint64_t signed_size;	     /* leaves of the newest checkpoint, 0: none */
@@ -43,10 +45,15 @@ struct trail {
 	size_t heads_n;
 };
 
+struct trail_place { /* borrowed */
+	const char *dir, *key_file, *seal_file;
+	const char *name; /* of a new key */
+};
 /* Open or begin the trail in dir, whose newest checkpoint must be right in every file; what stands behind it is cut, to be
- * added again. The key is made where the trail has no checkpoint yet. `name` is that of a new key.
+ * added again. The key is made where the trail has no checkpoint yet, the first
+ * seal key where none is sealed yet.
  * Errors: -EBADMSG AUDIT_001 saying what is wrong, AUDIT_002, -errno AUDIT_003. trail_close in any case. */
-int trail_open(struct trail *t, const char *dir, const char *key_file, const char *name, struct err *e);
+int trail_open(struct trail *t, const struct trail_place *at, struct err *e);
 void trail_close(struct trail *t);
 
 /* Sequence of the newest record, 0: none. */

@@ -40,21 +40,42 @@ static int add_mark(struct trail_reader *t, const struct checkpoint *c, const ch
 	return 0;
 }
 
-static int slurp(const char *path, struct buf *out)
+static int slurp(const char *path, uint64_t most, struct buf *out)
 {
 	autoclose int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
 	ssize_t n = fd < 0 ? -1 : 1;
 	while (n > 0 && buf_reserve(out, CHUNK) == 0 && (n = read(fd, out->data + out->len, CHUNK)) > 0)
 		out->len += (size_t)n;
+	if (most && out->len > most)
+		out->len = most;
 	return n < 0 ? -errno : out->fail;
+}
+
+/* A checkpoint of the trail's own, in their order: from the first sealed one on, each is sealed by the key that the one before
+ * it names. */
+static int check_seal(struct trail_reader *t, const char *note, size_t len, const struct checkpoint *c, struct err *e)
+{
+	uint64_t *sealed = &t->report.sealed;
+	if (!c->sealed && !*sealed)
+		return 0;
+	if (!t->has_seal)
+		return err_set(e, ERR_AUDIT_ALTERED, "its checkpoints are sealed, and there is no '%s/seal.pub' to begin with", t->files->dir);
+	if (!c->sealed || !checkpoint_has(note, len, &t->seal))
+		return err_set(e, ERR_AUDIT_ALTERED, "the checkpoint of %" PRIu64 " records is not sealed by the key that %s names", c->size,
+			       *sealed ? "the one before it" : "seal.pub");
+	memcpy(t->seal.key, c->next, sizeof t->seal.key);
+	note_public_id(&t->seal);
+	++*sealed;
+	return 0;
 }
 
 /* Every note of a file. The trail's own stand in the order of their sizes. */
 static int read_marks(struct trail_reader *t, const char *path, const char *name, bool own, struct err *e)
 {
+	bool listed = own && strcmp(name, "checkpoints") == 0; /* `head` is the last of them once more */
 	autobuf struct buf text;
 	buf_init(&text, 1u << 30);
-	int r = slurp(path, &text);
+	int r = slurp(path, listed ? t->files->checkpoint_bytes : 0, &text);
 	if (r == -ENOENT && own)
 		return 0;
 	if (r < 0)
@@ -71,6 +92,8 @@ static int read_marks(struct trail_reader *t, const char *path, const char *name
 		if (r == 0 && own && c.size < before)
 			r = err_set(e, ERR_AUDIT_ALTERED, "the checkpoint of %" PRIu64 " records stands behind that of %" PRIu64, c.size,
 				    before);
+		if (r == 0 && listed)
+			r = check_seal(t, text.data + at, n, &c, e);
 		if (r == 0)
 			r = add_mark(t, &c, name, own);
 		before = c.size;
@@ -84,16 +107,33 @@ static int by_size(const void *a, const void *b)
 	return x->c.size < y->c.size ? -1 : x->c.size > y->c.size;
 }
 
+static int get_seal(struct trail_reader *t, struct err *e)
+{
+	char path[PATH_MAX];
+	snprintf(path, sizeof path, "%s/seal.pub", t->files->dir);
+	t->has_seal = true;
+	if (t->files->seal)
+		t->seal = *t->files->seal;
+	else if (access(path, F_OK) < 0 && errno == ENOENT)
+		t->has_seal = false;
+	else
+		return note_public_read(path, &t->seal, e);
+	return 0;
+}
+
 static int all_marks(struct trail_reader *t, struct err *e)
 {
 	char path[PATH_MAX];
-	int r = 0;
+	int r = get_seal(t, e);
 	for (const char *const *own = (const char *const[]){"checkpoints", "head", NULL}; r == 0 && *own; own++) {
 		snprintf(path, sizeof path, "%s/%s", t->files->dir, *own);
 		r = read_marks(t, path, *own, true, e);
 	}
 	for (const char *const *more = t->files->more; r == 0 && more && *more; more++)
 		r = read_marks(t, *more, *more, false, e);
+	if (r == 0 && t->files->seal && !t->report.sealed)
+		r = err_set(e, ERR_AUDIT_ALTERED, "no checkpoint in '%s/checkpoints' is sealed, and they were sealed when the seal key was kept",
+			    t->files->dir);
 	if (r == 0 && t->marks_n)
 		qsort(t->marks, t->marks_n, sizeof *t->marks, by_size);
 	return r;
@@ -240,8 +280,8 @@ int audit_report_text(const struct audit_report *r, struct buf *out)
 	char root[64];
 	sodium_bin2base64(root, sizeof root, r->root, sizeof r->root, sodium_base64_VARIANT_ORIGINAL);
 	return buf_printf(out, "records %" PRIu64 "\nfirst_seq %" PRIu64 "\nlast_seq %" PRIu64 "\nbytes %" PRIu64 "\ncheckpoints %" PRIu64
-			  "\nsigned %" PRIu64 "\nunsigned %" PRIu64 "\nroot %s\n", r->records, r->first_seq, r->last_seq, r->bytes,
-			  r->checkpoints, r->signed_size, r->records - r->signed_size, root);
+			  "\nsigned %" PRIu64 "\nunsigned %" PRIu64 "\nsealed %" PRIu64 "\nroot %s\n", r->records, r->first_seq, r->last_seq, r->bytes,
+			  r->checkpoints, r->signed_size, r->records - r->signed_size, r->sealed, root);
 }
 
 int audit_report_json(const struct audit_report *r, struct buf *out)
@@ -249,7 +289,7 @@ int audit_report_json(const struct audit_report *r, struct buf *out)
 	char root[64];
 	sodium_bin2base64(root, sizeof root, r->root, sizeof r->root, sodium_base64_VARIANT_ORIGINAL);
 	return buf_printf(out, "{\"records\":%" PRIu64 ",\"first_seq\":%" PRIu64 ",\"last_seq\":%" PRIu64 ",\"bytes\":%" PRIu64
-			  ",\"checkpoints\":%" PRIu64 ",\"signed\":%" PRIu64 ",\"unsigned\":%" PRIu64 ",\"root\":\"%s\"}\n", r->records,
+			  ",\"checkpoints\":%" PRIu64 ",\"signed\":%" PRIu64 ",\"unsigned\":%" PRIu64 ",\"sealed\":%" PRIu64 ",\"root\":\"%s\"}\n", r->records,
 			  r->first_seq, r->last_seq, r->bytes, r->checkpoints, r->signed_size, r->records - r->signed_size,
-			  root);
+			  r->sealed, root);
 }

@@ -13,6 +13,8 @@
 struct audit_files {
 	const char *dir;	 /* with `log` and, where they were copied, `checkpoints` and `head` */
 	uint64_t log_bytes;	 /* so much of the log, which is written to; 0: all */
+	uint64_t checkpoint_bytes; /* and of its checkpoints; 0: all */
+	const struct note_public *seal; /* the first seal key, kept elsewhere; NULL: seal.pub in dir, where it is */
 	const char *const *more; /* files with checkpoints that were kept elsewhere, NULL-ended; may be NULL */
 	const atomic_bool *stop; /* give up with -ECANCELED; may be NULL */
 };
@@ -20,6 +22,7 @@ struct audit_files {
 struct audit_report {
 	uint64_t records, first_seq, last_seq, bytes;
 	uint64_t checkpoints;	/* that were checked */
+	uint64_t sealed;	/* of the trail's own, each by the key that the one before it names */
 	uint64_t signed_size;	/* records that the newest of them covers */
 	unsigned char root[32]; /* of all records */
 };

@@ -7,7 +7,7 @@
 #include "lib/value.h"
 #include "runtime/runtime_i.h"
 
-static const struct document_type *const types[DOCUMENT_KINDS] = {&document_policy, &document_profile};
+static const struct document_type *const types[DOCUMENT_KINDS] = {&document_policy, &document_profile, &document_shadow};
 
 /* ---- the tables ---- */
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* documents.h - texts that an installation keeps as files of a directory: policies/, sandbox/profiles/. L2; loop thread
+/* documents.h - texts that an installation keeps as files of a directory: policies/, policies/shadow/, sandbox/profiles/. L2; loop thread
  * only.
  *
  * A document is an object of the journal like an agent: it has an owner, a mode and a serial. A text that its kind does not
@@ -8,7 +8,7 @@
 
 #include "runtime/runtime.h"
 
-enum document_kind { DOCUMENT_POLICY, DOCUMENT_PROFILE, DOCUMENT_KINDS };
+enum document_kind { DOCUMENT_POLICY, DOCUMENT_PROFILE, DOCUMENT_SHADOW, DOCUMENT_KINDS };
 
 struct document {
 	uint32_t serial; /* never reused, of one count with the agents' */

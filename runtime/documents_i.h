@@ -37,7 +37,7 @@ struct document_type {
 	/* The change is in the table. Not called in replay. */
 	void (*changed)(struct runtime *rt);
 };
-extern const struct document_type document_policy, document_profile;
+extern const struct document_type document_policy, document_profile, document_shadow;
 
 /* The kind that a record is about; DOCUMENT_KINDS: it is about no document. */
 enum document_kind documents_of_record(unsigned type);

@@ -105,6 +105,13 @@ void file_path(struct runtime *rt, const struct file *f, struct buf *out)
 	buf_adds(out, f->name);
 }
 
+void file_resource(struct runtime *rt, const struct file *f, struct buf *out)
+{
+	if (!file_owner(rt, f))
+		buf_adds(out, f->serial ? "rag/docs/" : "rag/docs");
+	file_place(rt, f, out);
+}
+
 void file_place(struct runtime *rt, const struct file *f, struct buf *out)
 {
 	const struct agent *a = agent_by_serial(rt, file_owner(rt, f));

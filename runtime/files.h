@@ -47,6 +47,8 @@ size_t file_count(const struct runtime *rt);
 void file_path(struct runtime *rt, const struct file *f, struct buf *out);
 /* The same, below agents/NAME/knowledge/ where it is an agent's. */
 void file_place(struct runtime *rt, const struct file *f, struct buf *out);
+/* How policies call it: rag/docs/PATH, agents/NAME/knowledge/PATH. */
+void file_resource(struct runtime *rt, const struct file *f, struct buf *out);
 
 /* ---- contents ---- */
 /* Open it to read; -1 and errno where there is none (ENOENT also of an empty one). Any thread, of a content number. */

@@ -19,7 +19,7 @@ static int may_change(struct runtime *rt, const struct actor *who, const struct 
 {
 	autobuf struct buf path;
 	buf_init(&path, PATH_MAX);
-	file_place(rt, f, &path);
+	file_resource(rt, f, &path);
 	return runtime_authorize(rt, who, "rag.change", path.data, f->uid, f->gid, mode, W_OK, e);
 }
 

@@ -260,9 +260,12 @@ int run_launch(struct run *r, struct err *e)
 {
 	struct runtime *rt = r->rt;
 	const struct agent_spec *s = agent_spec_get(r->agent, e);
+	struct agent_spec edited = {.argv = NULL};
 	char cwd[4200];
 	int fds[4] = {-1, -1, -1, -1};
-	int ret = s ? run_cwd(r->agent, s, cwd, sizeof cwd, &fds[3], e) : -EINVAL;
+	int ret = s ? approval_edited_spec(rt, r->agent->serial, r->number, &s, &edited, e) : -EINVAL;
+	if (ret == 0)
+		ret = run_cwd(r->agent, s, cwd, sizeof cwd, &fds[3], e);
 	if (ret == 0)
 		ret = run_profile_check(rt, s, cwd, e);
 	if (ret == 0)
@@ -272,6 +275,7 @@ int run_launch(struct run *r, struct err *e)
 	for (int i = 0; i < 4; i++)
 		if (fds[i] >= 0)
 			close(fds[i]);
+	free(edited.argv);
 	if (ret < 0)
 		return ret;
 	timer_set(&rt->timers, &r->timer, config_ms(rt->config, "lifecycle.initialization_timeout"),

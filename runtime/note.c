@@ -14,10 +14,12 @@
 #include "lib/mem.h"
 #include "lib/parse.h"
 #include "lib/sys.h"
+#include "runtime/audit_seal.h"
 
 #define DASH	     "\xe2\x80\x94 " /* an em dash and a space: a signature line */
 #define ED25519	     1		     /* the kind of key in ids and key texts */
 #define PRIVATE	     "PRIVATE+KEY+"
+#define SEAL	     "seal "
 #define KEY_TEXT_MAX 512
 
 #define B64_LEN(n) (((n) + 2) / 3 * 4)
@@ -42,7 +44,7 @@ static int start_sodium(struct err *e)
 }
 
 /* The first four bytes of SHA-256(name, newline, kind, key). */
-static void key_id(struct note_public *k)
+void note_public_id(struct note_public *k)
 {
 	unsigned char sum[crypto_hash_sha256_BYTES];
 	crypto_hash_sha256_state st;
@@ -106,7 +108,7 @@ int note_public_parse(const char *text, size_t len, struct note_public *ret, str
 	unsigned char id[4];
 	bool good = key_parse(text, len, &k, id, k.key);
 	if (good)
-		key_id(&k);
+		note_public_id(&k);
 	if (!good || memcmp(id, k.id, sizeof id) != 0)
 		return err_sys(e, ERR_AUDIT_KEY, EINVAL, "no public key: it is one line NAME+ID+BASE64, as audit/key.pub has it");
 	*ret = k;
@@ -154,7 +156,7 @@ int note_key_make(const char *path, const char *name, struct err *e)
 	snprintf(k.name, sizeof k.name, "%s", name);
 	randombytes_buf(seed, sizeof seed);
 	crypto_sign_seed_keypair(k.key, secret, seed);
-	key_id(&k);
+	note_public_id(&k);
 	struct buf text;
 	buf_init(&text, KEY_TEXT_MAX);
 	buf_adds(&text, PRIVATE);
@@ -201,7 +203,7 @@ int note_key_read(const char *path, struct note_key **ret, struct err *e)
 		    key_parse(text + skip, (size_t)n - skip, &k->pub, id, seed);
 	if (good) {
 		crypto_sign_seed_keypair(k->pub.key, k->secret, seed);
-		key_id(&k->pub);
+		note_public_id(&k->pub);
 		good = memcmp(id, k->pub.id, sizeof id) == 0;
 	}
 	sodium_memzero(text, sizeof text);
@@ -221,18 +223,34 @@ void note_key_free(struct note_key *k)
 
 /* ---- checkpoints ---- */
 
-int checkpoint_sign(const struct checkpoint *c, const struct note_key *k, struct buf *out)
+static int add_signature(const struct note_public *k, const unsigned char sig[static crypto_sign_BYTES], struct buf *out)
 {
-	unsigned char sig[4 + crypto_sign_BYTES];
-	char root[B64_LEN(32) + 1], text[B64_LEN(sizeof sig) + 1];
+	unsigned char raw[4 + crypto_sign_BYTES];
+	char text[B64_LEN(sizeof raw) + 1];
+	memcpy(raw, k->id, 4);
+	memcpy(raw + 4, sig, crypto_sign_BYTES);
+	base64(raw, sizeof raw, text, sizeof text);
+	return buf_printf(out, DASH "%s %s\n", k->name, text);
+}
+
+int checkpoint_sign(const struct checkpoint *c, const struct note_key *k, const struct seal *seal, struct buf *out)
+{
+	unsigned char sig[crypto_sign_BYTES], by_seal[crypto_sign_BYTES];
+	char bytes[B64_LEN(32) + 1];
 	size_t begin = out->len;
-	base64(c->root, sizeof c->root, root, sizeof root);
-	if (buf_printf(out, "%s\n%llu\n%s\n", k->pub.name, (unsigned long long)c->size, root) < 0)
+	base64(c->root, sizeof c->root, bytes, sizeof bytes);
+	buf_printf(out, "%s\n%llu\n%s\n", k->pub.name, (unsigned long long)c->size, bytes);
+	base64(c->next, sizeof c->next, bytes, sizeof bytes);
+	if (c->sealed)
+		buf_printf(out, SEAL "%s\n", bytes);
+	if (out->fail)
 		return out->fail;
-	memcpy(sig, k->pub.id, 4);
-	crypto_sign_detached(sig + 4, NULL, (const unsigned char *)out->data + begin, out->len - begin, k->secret);
-	base64(sig, sizeof sig, text, sizeof text);
-	return buf_printf(out, "\n" DASH "%s %s\n", k->pub.name, text);
+	crypto_sign_detached(sig, NULL, (const unsigned char *)out->data + begin, out->len - begin, k->secret);
+	if (c->sealed)
+		seal_sign(seal, out->data + begin, out->len - begin, by_seal);
+	buf_adds(out, "\n");
+	add_signature(&k->pub, sig, out);
+	return c->sealed ? add_signature(seal_public(seal), by_seal, out) : out->fail;
 }
 
 size_t checkpoint_len(const char *text, size_t len)
@@ -268,7 +286,15 @@ static bool is_signed(const char *text, size_t text_len, const char *at, const c
 	return false;
 }
 
-/* Three lines; more may follow, which say nothing to us. */
+/* The line behind the third, where it is of ours. */
+static bool read_seal(const char *line, size_t len, struct checkpoint *ret)
+{
+	const char *nl = memchr(line, '\n', len);
+	ret->sealed = nl && len > sizeof SEAL - 1 && memcmp(line, SEAL, sizeof SEAL - 1) == 0;
+	return !ret->sealed || unbase64(line + sizeof SEAL - 1, (size_t)(nl - line) - (sizeof SEAL - 1), ret->next, sizeof ret->next);
+}
+
+/* Three lines, and perhaps that of the seal; more may follow, which say nothing to us. */
 static bool read_text(const char *text, size_t len, struct checkpoint *ret)
 {
 	char number[24];
@@ -282,7 +308,14 @@ static bool read_text(const char *text, size_t len, struct checkpoint *ret)
 	memcpy(number, a + 1, (size_t)(b - a - 1));
 	number[b - a - 1] = 0;
 	return parse_u64(number, 0, UINT64_MAX >> 1, &ret->size, NULL) == 0 && (number[0] != '0' || !number[1]) &&
-	       unbase64(b + 1, (size_t)(c - b - 1), ret->root, sizeof ret->root);
+	       unbase64(b + 1, (size_t)(c - b - 1), ret->root, sizeof ret->root) && read_seal(c + 1, (size_t)(end - c - 1), ret);
+}
+
+bool checkpoint_has(const char *text, size_t len, const struct note_public *k)
+{
+	size_t whole = checkpoint_len(text, len);
+	const char *empty = whole ? memmem(text, whole, "\n\n", 2) : NULL;
+	return empty && is_signed(text, (size_t)(empty - text) + 1, empty + 2, text + whole, k);
 }
 
 int checkpoint_read(const char *text, size_t len, const struct note_public *k, struct checkpoint *ret, struct err *e)
@@ -292,7 +325,7 @@ int checkpoint_read(const char *text, size_t len, const struct note_public *k, s
 	if (!whole)
 		return err_set(e, ERR_AUDIT_ALTERED, "no checkpoint: it is a text, an empty line and signature lines");
 	size_t text_len = (size_t)((char *)memmem(text, whole, "\n\n", 2) - text) + 1;
-	if (!is_signed(text, text_len, text + text_len + 1, text + whole, k))
+	if (!checkpoint_has(text, len, k))
 		return err_set(e, ERR_AUDIT_ALTERED, "a checkpoint is not signed by the key '%s'", k->name);
 	if (!read_text(text, text_len, &c) || strcmp(c.origin, k->name) != 0)
 		return err_set(e, ERR_AUDIT_ALTERED, "a signed text of '%s' is no checkpoint of its", k->name);

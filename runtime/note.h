@@ -5,8 +5,10 @@
  *	HOST/symbi                    origin, the name of the log and of its key
  *	1234                          leaves
  *	BASE64                        head of their Merkle tree
+ *	seal BASE64                   public key that signs the next one (audit_seal.h), where it is sealed
  *
- *	— HOST/symbi BASE64           first 4 bytes of the key's id, then its signature of the text above the empty line */
+ *	— HOST/symbi BASE64           first 4 bytes of the key's id, then its signature of the text above the empty line
+ *	— HOST/symbi/seal BASE64      the same by the seal key of this one */
 #pragma once
 
 #include <stdbool.h>
@@ -24,6 +26,8 @@ struct note_public {
 	unsigned char key[32];
 };
 
+/* Fills in the id from name and key. */
+void note_public_id(struct note_public *k);
 /* NAME+ID+BASE64, as one line. */
 void note_public_text(const struct note_public *k, struct buf *out);
 /* -EINVAL AUDIT_002 for what is none. */
@@ -46,10 +50,15 @@ struct checkpoint {
 	char origin[NOTE_NAME_MAX];
 	uint64_t size;
 	unsigned char root[32];
+	bool sealed;
+	unsigned char next[32]; /* sealed: by whom the next one is */
 };
-/* Append the note of c, signed by k; its origin is k's name. */
-int checkpoint_sign(const struct checkpoint *c, const struct note_key *k, struct buf *out);
+struct seal;
+/* Append the note of c, signed by k, and by seal where c is sealed; its origin is k's name. */
+int checkpoint_sign(const struct checkpoint *c, const struct note_key *k, const struct seal *seal, struct buf *out);
 /* Length of the note that text begins with, with its last newline; 0: it begins with none. An empty line may follow. */
 size_t checkpoint_len(const char *text, size_t len);
+/* Has the note k's signature? Nothing else of it is looked at. */
+bool checkpoint_has(const char *text, size_t len, const struct note_public *k);
 /* Is that a checkpoint with k's signature? -EBADMSG AUDIT_001. */
 int checkpoint_read(const char *text, size_t len, const struct note_public *k, struct checkpoint *ret, struct err *e);

@@ -4,6 +4,7 @@
 
 #include "runtime/policies.h"
 #include "runtime/policy_rate.h"
+#include "runtime/policy_shadow.h"
 
 struct policies {
 	struct policy_set *active; /* NULL: why says what is wrong */
@@ -18,12 +19,15 @@ struct policies {
 	struct err why;
 	uint64_t loaded_ms, loads, refused;
 	struct rates rates;
+	struct shadow shadow;
 	uint64_t asked, denied, audited, escalated;
 };
 
 /* ---- policy_files.c ---- */
 /* Behind the replay: the set of all files. A failure leaves no set, and says so. */
 void policies_compile(struct runtime *rt);
+/* The first start of a state: the shipped set becomes a file of policies/, the first record of the journal. */
+void policies_begin(struct runtime *rt);
 void policies_close(struct runtime *rt);
 
 /* ---- policy_ask.c ---- */

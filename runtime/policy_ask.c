@@ -6,8 +6,10 @@
  * Who acts from within a view is an agent, and has only what a rule gives. root and the daemon's own user are not
  * asked: they own the files that would forbid it, and must be able to mend them. */
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "lib/metric.h"
 #include "runtime/runtime_i.h"
@@ -23,11 +25,21 @@ static const struct act {
 	{"agent.delete", POLICY_AGENT, POLICY_DELETE, POLICY_DELETE, "", "agents"},
 	{"agent.run", POLICY_AGENT, POLICY_EXECUTE, POLICY_EXECUTE, "", "agents"},
 	{"agent.read", POLICY_AGENT, POLICY_READ, POLICY_READ, "", "agents"},
+	{"agent.check", POLICY_AGENT, POLICY_READ, POLICY_READ, "", "agents"},
+	{"policy.read", POLICY_CUSTOM, POLICY_READ, POLICY_READ, "", "policies"},
+	{"policy.check", POLICY_CUSTOM, POLICY_READ, POLICY_READ, "", "policies"},
+	{"policy.shadow", POLICY_CUSTOM, POLICY_WRITE, POLICY_READ, "policies/shadow/", "policies/shadow"},
 	{"policy.change", POLICY_CUSTOM, POLICY_WRITE, POLICY_READ, "policies/", "policies"},
 	{"profile.change", POLICY_CUSTOM, POLICY_WRITE, POLICY_READ, "sandbox/profiles/", "sandbox/profiles"},
 	{"daemon.control", POLICY_CUSTOM, POLICY_EXECUTE, POLICY_EXECUTE, "", "daemon"},
 	{"config.read", POLICY_CUSTOM, POLICY_READ, POLICY_READ, "", "config"},
 	{"secret.change", POLICY_SECRET, POLICY_WRITE, POLICY_READ, "", "secrets"},
+	{"rag.change", POLICY_MEMORY, POLICY_WRITE, POLICY_READ, "", "rag/docs"},
+	{"rag.query", POLICY_MEMORY, POLICY_READ, POLICY_READ, "", "rag/query"},
+	{"agent.memory", POLICY_MEMORY, POLICY_WRITE, POLICY_READ, "memory/", "memory"},
+	{"agent.share", POLICY_MEMORY, POLICY_WRITE, POLICY_READ, "share/", "share"},
+	{"rag.read", POLICY_MEMORY, POLICY_READ, POLICY_READ, "", "rag/stats"},
+	{"approval.read", POLICY_CUSTOM, POLICY_READ, POLICY_READ, "", "approvals"},
 	{"approval.decide", POLICY_CUSTOM, POLICY_EXECUTE, POLICY_READ, "approvals/", "approvals"},
 	{"audit.read", POLICY_CUSTOM, POLICY_READ, POLICY_READ, "audit/", "audit"},
 	{"audit.verify", POLICY_CUSTOM, POLICY_EXECUTE, POLICY_READ, "", "audit"},
@@ -90,25 +102,12 @@ static int refuse(struct runtime *rt, const struct asking *k, const struct polic
 
 /* ---- the decision ---- */
 
-/* The command as JSON, as much of it as a person reads. */
-static void arguments_of(const struct agent_spec *s, struct buf *out)
-{
-	buf_adds(out, "[");
-	for (size_t i = 0; s->argv && s->argv[i]; i++) {
-		buf_adds(out, i ? "," : "");
-		buf_json_string(out, s->argv[i], strnlen(s->argv[i], 200));
-		if (out->len > 2000)
-			break;
-	}
-	buf_adds(out, "]");
-}
-
 static int escalate(struct runtime *rt, const struct asking *k, const struct policy_decision *d, struct err *e)
 {
 	autobuf struct buf arguments;
-	buf_init(&arguments, 8192);
+	buf_init(&arguments, 1u << 20);
 	if (k->spec)
-		arguments_of(k->spec, &arguments);
+		approval_arguments((const char *const *)k->spec->argv, &arguments);
 	struct approval_ask q = {.who = k->who,
 				 .agent = k->agent,
 				 .run = k->run,
@@ -117,7 +116,7 @@ static int escalate(struct runtime *rt, const struct asking *k, const struct pol
 				 .type = policy_type_word(k->q.type),
 				 .op = policy_op_word(k->q.op),
 				 .resource = k->q.resource,
-				 .arguments = arguments.data,
+				 .arguments = k->spec ? arguments.data : "",
 				 .d = d,
 				 .version = policy_set_version(rt->policies.active)};
 	rt->policies.escalated++;
@@ -145,6 +144,8 @@ static int decide(struct runtime *rt, struct asking *k, struct err *e)
 	k->rule = d.rule;
 	if (rt->policies.active && !d.rule && !k->needs_rule)
 		d.effect = POLICY_ALLOW;
+	if (rt->policies.active)
+		shadow_see(rt, &(struct shadow_act){k->who, k->action, k->agent, &k->q, k->needs_rule}, &d);
 	bool lets = d.effect == POLICY_ALLOW || (d.effect == POLICY_LIMIT && in_rate(rt, k, &d));
 	int r = lets ? 0 : d.effect == POLICY_ESCALATE ? escalate(rt, k, &d, e) : refuse(rt, k, &d, e);
 	if (r < 0 || !d.audit)
@@ -216,7 +217,37 @@ int policies_ask(struct runtime *rt, const struct actor *who, const char *action
 
 /* ---- the start of an agent ---- */
 
-int policies_may_start(struct runtime *rt, struct agent *a, const struct agent_spec *s, uint32_t run, struct err *e)
+static int ask_file(struct runtime *rt, struct asking *k, const char *path, struct err *e)
+{
+	char normal[POLICY_RESOURCE_MAX];
+	int r = policy_path_normal(path, normal, e);
+	k->q.type = POLICY_FILE;
+	k->q.resource = normal;
+	for (enum policy_op op = POLICY_READ; r == 0 && op <= POLICY_WRITE; op++) {
+		k->q.op = op;
+		r = decide(rt, k, e);
+	}
+	return r;
+}
+
+/* What of the host's files its spec grants it, to read and to write: by the name that it has there, and by that of what is
+ * opened, whatever links lead to it. */
+static int ask_grants(struct runtime *rt, struct asking *k, const struct agent_spec *s, struct err *e)
+{
+	char link[64], opened[POLICY_RESOURCE_MAX];
+	if (!s->workdir)
+		return 0;
+	autoclose int fd = open(s->workdir, O_PATH | O_CLOEXEC);
+	snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+	ssize_t n = fd < 0 ? -1 : readlink(link, opened, sizeof opened);
+	if (fd >= 0 && (n < 0 || n >= (ssize_t)sizeof opened))
+		return err_set(e, ERR_POLICY_RESOURCE, "workdir '%.200s': where it leads to cannot be named", s->workdir);
+	opened[n < 0 ? 0 : n] = 0;
+	int r = ask_file(rt, k, s->workdir, e);
+	return r < 0 || n < 0 || strcmp(opened, s->workdir) == 0 ? r : ask_file(rt, k, opened, e);
+}
+
+static int may_start(struct runtime *rt, struct agent *a, const struct agent_spec *s, uint32_t run, struct err *e)
 {
 	struct policy_pair pairs[PAIRS_MAX];
 	const struct {
@@ -239,7 +270,17 @@ int policies_may_start(struct runtime *rt, struct agent *a, const struct agent_s
 		if (r < 0)
 			return r;
 	}
-	return 0;
+	return ask_grants(rt, &k, s, e);
+}
+
+int policies_may_start(struct runtime *rt, struct agent *a, const struct agent_spec *s, uint32_t run, struct err *e)
+{
+	struct agent_spec edited;
+	int r = approval_edited_spec(rt, a->serial, run, &s, &edited, e);
+	if (r == 0)
+		r = may_start(rt, a, s, run, e);
+	free(edited.argv);
+	return r;
 }
 
 int policies_may_connect(struct runtime *rt, struct agent *a, const struct agent_spec *s, const char *target,

@@ -2,9 +2,11 @@
 /* policy_files.c - the one set that the policy files make. L2; loop thread only. */
 #include <errno.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "lib/log.h"
 #include "lib/metric.h"
+#include "policies/defaults.h"
 #include "runtime/runtime_i.h"
 
 #define AT_ONCE_MAX (64u << 10) /* bytes of a set that is compiled within the turn; some 5 ms */
@@ -85,6 +87,7 @@ static void swap(struct runtime *rt)
 	metric_set(METRIC_POLICY_RULES, p->active ? (int64_t)policy_set_rules(p->active) : 0);
 	if (p->active)
 		p->why = (struct err){0};
+	shadow_changed(rt);
 }
 
 void policies_compile(struct runtime *rt)
@@ -267,6 +270,23 @@ static bool prepare_later(struct runtime *rt, const struct document_change *c,
 	return true;
 }
 
+static void begun(void *arg, const struct err *why)
+{
+	(void)arg;
+	if (why)
+		log_err(LOG_LEVEL_ERROR, "policies.no_defaults", why, NULL, NULL);
+}
+
+void policies_begin(struct runtime *rt)
+{
+	const struct actor self = {.uid = geteuid(), .gid = getegid(), .pid = getpid()};
+	struct err e = {0};
+	if (config_bool(rt->config, "policies.defaults") && !rt->documents[DOCUMENT_POLICY].n &&
+	    document_put(rt, DOCUMENT_POLICY, &self, POLICY_DEFAULTS_FILE, policy_defaults, policy_defaults_len,
+			 (struct runtime_done){begun, NULL}, &e) < 0)
+		begun(NULL, &e);
+}
+
 static void abandon(struct runtime *rt)
 {
 	policy_set_free(take_ptr(rt->policies.next));
@@ -277,6 +297,7 @@ void policies_close(struct runtime *rt)
 	rt->policies.closing = true;
 	while (rt->policies.compiling)
 		uv_run(&rt->loop->uv, UV_RUN_ONCE);
+	shadow_close(rt);
 	tried_drop(&rt->policies);
 	rates_clear(&rt->policies.rates);
 	policy_set_free(rt->policies.active);

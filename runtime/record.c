@@ -63,6 +63,8 @@ FIELD(expires_ms, FIELD_U64, expires_ms);
 static const struct field secret = {"secret", FIELD_U32, offsetof(struct facts, serial)},
 			  generation = {"generation", FIELD_U64, offsetof(struct facts, content)},
 			  folder = {"folder", FIELD_BOOL, offsetof(struct facts, process)};
+static const struct field would = {"would", FIELD_STR, offsetof(struct facts, value)},
+			  would_rule = {"would_rule", FIELD_STR, offsetof(struct facts, key)};
 static const struct field approval = {"approval", FIELD_U32, offsetof(struct facts, serial)},
 			  for_agent = {"agent_serial", FIELD_U32, offsetof(struct facts, agent)},
 			  for_uid = {"for_uid", FIELD_U32, offsetof(struct facts, uid)},
@@ -114,6 +116,15 @@ static const struct type {
 	[REC_PROFILE_DELETE] = {"profile.deleted", {&serial}, false, true},
 	[REC_PROFILE_RENAME] = {"profile.renamed", {&serial, &file}, false, false},
 	[REC_PROFILE_CHOWN] = {"profile.owner", {&serial, &uid, &gid, &mode}, false, false},
+	[REC_SHADOW_PUT] = {"shadow.updated", {&serial, &uid, &gid, &mode, &fresh, &text}, false, false},
+	[REC_SHADOW_DELETE] = {"shadow.deleted", {&serial}, false, true},
+	[REC_SHADOW_RENAME] = {"shadow.renamed", {&serial, &file}, false, false},
+	[REC_SHADOW_CHOWN] = {"shadow.owner", {&serial, &uid, &gid, &mode}, false, false},
+	[REC_SHADOW_DIFFERS] = {"policy.shadow",
+				{&serial, &action, &tier, &resource_type, &operation, &resource, &effect, &rule, &would, &would_rule, &file,
+				 &line, &policy_version, &missed},
+				true,
+				false},
 	[REC_FILE_PUT] = {"file.updated",
 			  {&serial, &parent, &file, &uid, &gid, &mode, &fresh, &content, &size, &digest},
 			  false,
@@ -136,10 +147,12 @@ static const struct type {
 				false,
 				false},
 	[REC_APPROVAL_DECIDED] = {"approval.decided", {&approval, &for_agent, &run, &decision, &why}, false, true},
+	[REC_APPROVAL_EDITED] = {"approval.edited", {&approval, &for_agent, &run, &arguments}, false, false},
 	[REC_SECRET_PUT] = {"secret.updated",
 			    {&secret, &for_agent, &parent, &folder, &uid, &gid, &fresh, &generation, &size, &text},
 			    false,
 			    false},
+	[REC_SECRET_REWRAPPED] = {"secret.rewrapped", {&secret, &for_agent, &generation, &text}, false, false},
 	[REC_SECRET_DELETE] = {"secret.deleted", {&secret, &for_agent}, false, true},
 	[REC_SECRET_READ] = {"secret.read", {&secret, &for_agent, &generation}, true, false},
 	[REC_MEMORY_PUT] = {"memory.written", {&serial, &entry, &key, &importance, &text}, false, false},
@@ -152,7 +165,7 @@ static const struct type {
 
 /* ---- apply ---- */
 
-static const char *const document_words[DOCUMENT_KINDS] = {"policy", "profile"};
+static const char *const document_words[DOCUMENT_KINDS] = {"policy", "profile", "shadow"};
 
 /* As the feed has it: `uid` is there who acted, as in every line of it. */
 static const struct field *shown_as(const struct field *f)
@@ -222,7 +235,7 @@ static void apply(struct runtime *rt, struct facts *f, uid_t actor)
 		emit(rt, f, f->agent ? agent_by_serial(rt, f->agent) : NULL, actor);
 		return;
 	}
-	if (f->type >= REC_APPROVAL_ASKED && f->type <= REC_APPROVAL_USED) {
+	if (approvals_is_record(f->type)) {
 		f->actor = actor;
 		approvals_apply(rt, f);
 		emit(rt, f, f->agent ? agent_by_serial(rt, f->agent) : NULL, actor);
@@ -239,7 +252,7 @@ static void apply(struct runtime *rt, struct facts *f, uid_t actor)
 		agent_apply_put(rt, f);
 		a = agent_by_serial(rt, f->serial);
 	}
-	if (!types[f->type].event || (!a && f->type != REC_DAEMON && f->type != REC_DECISION))
+	if (!types[f->type].event || (!a && f->type != REC_DAEMON && f->type != REC_DECISION && f->type != REC_SHADOW_DIFFERS))
 		return; /* of no interest to others; about an agent that was deleted since */
 	if (f->type == REC_DELETE)
 		emit(rt, f, a, actor);
@@ -265,6 +278,12 @@ static void apply(struct runtime *rt, struct facts *f, uid_t actor)
 	case REC_APPROVAL_ASKED:
 	case REC_APPROVAL_DECIDED:
 	case REC_APPROVAL_USED:
+	case REC_APPROVAL_EDITED:
+	case REC_SHADOW_PUT:
+	case REC_SHADOW_DELETE:
+	case REC_SHADOW_RENAME:
+	case REC_SHADOW_CHOWN:
+	case REC_SHADOW_DIFFERS:
 	case REC_SECRET_PUT:
 	case REC_SECRET_DELETE:
 	case REC_SECRET_READ:
@@ -273,6 +292,7 @@ static void apply(struct runtime *rt, struct facts *f, uid_t actor)
 	case REC_SHARE:
 	case REC_UNSHARE:
 	case REC_SHARE_SHOWN:
+	case REC_SECRET_REWRAPPED:
 	case REC_TYPE_COUNT:
 		break;
 	case REC_DELETE:
@@ -310,7 +330,7 @@ static void apply(struct runtime *rt, struct facts *f, uid_t actor)
 		run_apply_done(a, f);
 		break;
 	}
-	if (a && f->type != REC_DECISION && f->type != REC_CONNECT)
+	if (a && f->type != REC_DECISION && f->type != REC_CONNECT && f->type != REC_SHADOW_DIFFERS)
 		store_dirty(a);
 	emit(rt, f, a, actor);
 }
@@ -340,7 +360,7 @@ uint32_t record_agent(const struct journal_record *rec)
 	char begin[64];
 	if (secrets_is_record(rec->type)) {
 		about = rec->view;
-	} else if (rec->type >= REC_APPROVAL_ASKED && rec->type <= REC_APPROVAL_USED) {
+	} else if (approvals_is_record(rec->type)) {
 		snprintf(begin, sizeof begin, "{\"v\":1,\"approval\":%u,\"agent_serial\":",
 			 number_behind(rec, "{\"v\":1,\"approval\":"));
 		about = number_behind(rec, begin);

@@ -30,14 +30,16 @@ static int open_journal(struct runtime *rt, struct err *e)
 /* The signing key stands beside the state, not in the trail's directory: a copy of that is for others. */
 static int open_audit(struct runtime *rt, struct err *e)
 {
-	char dir[4096], journal[4096], key[4096];
+	char dir[4096], journal[4096], key[4096], seal[4096];
 	const char *key_file = config_str(rt->config, "audit.key_file"), *to = config_str(rt->config, "audit.export");
 	snprintf(dir, sizeof dir, "%s/audit", rt->state_dir);
 	snprintf(journal, sizeof journal, "%s/journal", rt->state_dir);
 	snprintf(key, sizeof key, "%s/audit.key", rt->state_dir);
+	snprintf(seal, sizeof seal, "%s/audit.seal", rt->state_dir);
 	struct audit_opts o = {.dir = dir,
 			       .journal_dir = journal,
 			       .key_file = *key_file ? key_file : key,
+			       .seal_file = seal,
 			       .export_to = to,
 			       .journal = rt->journal,
 			       .loop = rt->loop,
@@ -111,19 +113,26 @@ int runtime_open(struct runtime **ret, const struct runtime_opts *o, struct err 
 		runtime_close(rt);
 		return r;
 	}
+	bool fresh = !o->still && !journal_last_seq(rt->journal) && !kv_seq(rt->kv);
 	events_cut(rt, journal_last_seq(rt->journal));
 	policies_compile(rt);
 	rt->replaying = false;
 	approvals_start(rt);
+	if (!o->still)
+		secrets_start(rt);
 	store_replayed(rt);
-	if (!o->resumed) {
+	if (!o->resumed && !o->still) {
 		trash_empty(rt);
 		files_sweep(rt);
 	}
-	say(rt, o->resumed ? "worker restarted" : "started");
-	recover(rt);
-	memory_start(rt);
-	rag_start(rt);
+	if (fresh)
+		policies_begin(rt);
+	if (!o->still) {
+		say(rt, o->resumed ? "worker restarted" : "started");
+		recover(rt);
+		memory_start(rt);
+		rag_start(rt);
+	}
 	*ret = rt;
 	return 0;
 }
@@ -160,6 +169,7 @@ void runtime_close(struct runtime *rt)
 		store_close(rt);
 	else
 		kv_close(rt->kv);
+	autofree struct rotation *rotation = secrets_rotate_stop(rt); /* until the journal is closed */
 	rt->replaying = true; /* what follows is no change of state */
 	spawn_client_close(rt->spawn);
 	rt->spawn = NULL;
@@ -302,26 +312,41 @@ static void ask_parent(void *arg)
 	kill(getppid(), SIGTERM); /* the parent stops the worker and does not start it again */
 }
 
-static int word_stop(struct runtime *rt, const char *arg, struct err *e)
+struct ctl_word { /* that somebody wrote */
+	const struct actor *who;
+	const char *arg;
+	struct runtime_done done;
+};
+
+static int word_stop(struct runtime *rt, const struct ctl_word *w, struct err *e)
 {
-	(void)arg, (void)e;
+	(void)e;
 	timer_set(&rt->timers, &rt->ask_timer, STOP_AFTER_MS, ask_parent, NULL);
+	w->done.fn(w->done.arg, NULL);
 	return 0;
 }
 
-static int word_log(struct runtime *rt, const char *arg, struct err *e)
+static int word_log(struct runtime *rt, const struct ctl_word *w, struct err *e)
 {
 	(void)e;
 	enum log_level level = LOG_LEVEL_INFO;
-	log_level_parse(arg, &level);
+	log_level_parse(w->arg, &level);
 	log_init(STDERR_FILENO, level, strcmp(config_str(rt->config, "logging.format"), "json") == 0);
+	w->done.fn(w->done.arg, NULL);
 	return 0;
 }
 
-static int word_reload(struct runtime *rt, const char *arg, struct err *e)
+static int word_reload(struct runtime *rt, const struct ctl_word *w, struct err *e)
 {
-	(void)arg;
-	return runtime_reload(rt, e);
+	int r = runtime_reload(rt, e);
+	if (r == 0)
+		w->done.fn(w->done.arg, NULL);
+	return r;
+}
+
+static int word_rotate(struct runtime *rt, const struct ctl_word *w, struct err *e)
+{
+	return secrets_rotate(rt, w->who, w->done, e);
 }
 
 static int check_level(const char *arg, struct err *e)
@@ -338,14 +363,20 @@ static int check_nothing(const char *arg, struct err *e)
 	return *arg ? err_set(e, ERR_AGENT_CTL, "nothing may follow, not '%s'", arg) : 0;
 }
 
+static int check_secrets(const char *arg, struct err *e)
+{
+	return strcmp(arg, "secrets") == 0 ? 0 : err_set(e, ERR_AGENT_CTL, "'%s' cannot be rotated; write `rotate secrets`", arg);
+}
+
 static const struct {
 	const char *word;
 	int (*check)(const char *arg, struct err *e);
-	int (*run)(struct runtime *rt, const char *arg, struct err *e);
+	int (*run)(struct runtime *rt, const struct ctl_word *w, struct err *e);
 } words[] = {
 	{"stop", check_nothing, word_stop},
 	{"reload", check_nothing, word_reload},
 	{"log", check_level, word_log},
+	{"rotate", check_secrets, word_rotate},
 };
 
 /* The row of a line, or -errno; arg is what follows the word. */
@@ -360,7 +391,7 @@ static int parse_ctl(const char *line, size_t len, char arg[64], struct err *e)
 			int r = words[i].check(arg, e);
 			return r < 0 ? r : (int)i;
 		}
-	return err_set(e, ERR_AGENT_CTL, "unknown command '%.*s'; one of stop, reload, log LEVEL",
+	return err_set(e, ERR_AGENT_CTL, "unknown command '%.*s'; one of stop, reload, log LEVEL, rotate secrets",
 		       (int)(n < 64 ? n : 64), line);
 }
 
@@ -399,9 +430,6 @@ int runtime_ctl(struct runtime *rt, const struct actor *who, const char *line, s
 	int r = i < 0 ? i
 		      : runtime_authorize(rt, who, "daemon.control", NULL, geteuid(), getegid(), 0600, W_OK, e);
 	if (r >= 0)
-		r = words[i].run(rt, arg, e);
-	if (r < 0)
-		return r;
-	done.fn(done.arg, NULL);
-	return 0;
+		r = words[i].run(rt, &(struct ctl_word){who, arg, done}, e);
+	return r < 0 ? r : 0;
 }

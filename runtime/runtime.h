@@ -45,6 +45,7 @@ struct runtime_opts {
 	int spawn_fd;    /* connected to symbi-spawn; -1: nothing can be started */
 	bool resumed;    /* the parent restarted the worker: agents may still be running */
 	unsigned worker_restarts;
+	bool still;	   /* the state alone, for a tool: nothing goes on that was under way */
 	const char *mount; /* for status; may be NULL */
 };
 
@@ -207,7 +208,7 @@ int runtime_render_status(struct runtime *rt, struct buf *out); /* key value; wh
 int runtime_render_health(struct runtime *rt, struct buf *out); /* "ok\n" or what is wrong */
 int runtime_render_tiers(struct runtime *rt, struct buf *out);
 int runtime_ctl(struct runtime *rt, const struct actor *who, const char *line, size_t len,
-		struct runtime_done done, struct err *e); /* stop | reload | log LEVEL */
+		struct runtime_done done, struct err *e); /* stop | reload | log LEVEL | rotate secrets */
 /* Read the settings anew (SIGHUP, `reload`). On an error the old ones stay in force. */
 int runtime_reload(struct runtime *rt, struct err *e);
 int runtime_ctl_check(const char *line, size_t len, struct err *e);

@@ -56,6 +56,8 @@ struct secret_key_places {
 int secret_key_find(struct secret_key **ret, const struct secret_key_places *at, struct err *e);
 /* A new random key in a new file, mode 0600, durable. -EEXIST SYS_002: there is a file; it is left as it is. */
 int secret_key_make(const char *path, struct err *e);
+/* The same key in another new file. Errors as secret_key_make; -EINVAL SECRET_003 for a passphrase. */
+int secret_key_copy(const struct secret_key *k, const char *path, struct err *e);
 
 /* ---- the sealed form (secret_seal.c) ---- */
 

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* secrets.c - secrets: who may read them, reading, writing and removing them. L2; loop thread only. */
 #include <errno.h>
-#include <limits.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <string.h>
@@ -61,27 +60,10 @@ bool secret_is_granted(struct runtime *rt, const struct agent *a, const struct s
 	return false;
 }
 
-/* ---- the key ---- */
-
-static int get_key(struct runtime *rt, const struct secret_key **ret, struct err *e)
-{
-	char file[PATH_MAX];
-	snprintf(file, sizeof file, "%s/master.key", rt->state_dir);
-	if (!rt->secrets.key) {
-		int r = secret_key_find(&rt->secrets.key, &(struct secret_key_places){.passphrase_fd = -1, .in_use = file}, e);
-		if (r < 0)
-			return r;
-		secret_harden_process();
-	}
-	*ret = rt->secrets.key;
-	return 0;
-}
-
 /* ---- reading ---- */
 
 static int open_sealed(struct runtime *rt, const struct secret *s, struct secret_text *ret, struct err *e)
 {
-	const struct secret_key *key;
 	struct secret_head head;
 	size_t len = s->sealed ? strlen(s->sealed) : 0, got = 0;
 	if (!len)
@@ -91,9 +73,11 @@ static int open_sealed(struct runtime *rt, const struct secret *s, struct secret
 		return err_set(e, ERR_SYS_MEMORY, "no memory for a secret");
 	if (sodium_base642bin(raw, len, s->sealed, len, NULL, &got, NULL, sodium_base64_VARIANT_ORIGINAL) != 0)
 		return err_set(e, ERR_SECRET_SEAL, "the secret '%s' is damaged", s->path);
-	int r = get_key(rt, &key, e);
+	int r = secrets_keys(rt, e);
 	if (r == 0)
-		r = secret_open(key, s->path, raw, got, ret, &head, e);
+		r = secret_open(rt->secrets.key, s->path, raw, got, ret, &head, e);
+	if (r == -ENOKEY && rt->secrets.next)
+		r = secret_open(rt->secrets.next, s->path, raw, got, ret, &head, e);
 	if (r == 0 && head.generation != s->generation) {
 		secret_text_free(ret);
 		r = err_set(e, ERR_SECRET_SEAL, "the secret '%s' is of generation %llu, not %llu: an older value was put back", s->path,
@@ -158,8 +142,7 @@ static uint32_t free_serial(struct runtime *rt)
 
 int secret_may_write(struct runtime *rt, struct err *e)
 {
-	const struct secret_key *key;
-	return get_key(rt, &key, e);
+	return secrets_keys(rt, e);
 }
 
 int secret_make(struct runtime *rt, const struct actor *who, uint32_t folder, const char *name, bool is_folder,
@@ -192,12 +175,12 @@ int secret_make(struct runtime *rt, const struct actor *who, uint32_t folder, co
 static int seal(struct runtime *rt, const struct secret *s, uint64_t generation, const void *value, size_t len, char **ret,
 		struct err *e)
 {
-	const struct secret_key *key;
+	const struct secrets *p = &rt->secrets;
 	autobuf struct buf sealed;
 	buf_init(&sealed, SECRET_MAX + 4096u);
-	int r = get_key(rt, &key, e);
+	int r = secrets_keys(rt, e);
 	if (r == 0)
-		r = secret_seal(key, s->path, generation, value, len, &sealed, e);
+		r = secret_seal(p->next ? p->next : p->key, s->path, generation, value, len, &sealed, e);
 	if (r < 0)
 		return r;
 	size_t cap = sodium_base64_ENCODED_LEN(sealed.len, sodium_base64_VARIANT_ORIGINAL);
@@ -249,7 +232,18 @@ int secret_delete(struct runtime *rt, const struct actor *who, uint32_t number, 
 
 bool secrets_is_record(unsigned type)
 {
-	return type >= REC_SECRET_PUT && type <= REC_SECRET_READ;
+	return (type >= REC_SECRET_PUT && type <= REC_SECRET_READ) || type == REC_SECRET_REWRAPPED;
+}
+
+static void set_sealed(struct runtime *rt, struct secret *s, const char *text)
+{
+	char *copy = text ? strdup(text) : NULL;
+	if (text && !copy)
+		abort(); /* journalled; memory that differs from the journal must not serve */
+	free(s->sealed);
+	s->sealed = copy;
+	s->dirty = rt->secrets.dirty = true;
+	store_changed(rt);
 }
 
 void secrets_apply(struct runtime *rt, const struct facts *f)
@@ -262,13 +256,14 @@ void secrets_apply(struct runtime *rt, const struct facts *f)
 			secrets_drop(rt, s);
 		return;
 	}
+	if (f->type == REC_SECRET_REWRAPPED) {
+		if (s && s->generation == f->content)
+			set_sealed(rt, s, f->text);
+		return;
+	}
 	if (!s && !(s = secrets_add(rt, f->serial, f->parent, f->object, f->process)))
 		abort(); /* journalled; memory that differs from the journal must not serve */
-	char *text = f->text ? strdup(f->text) : NULL;
-	if (f->text && !text)
-		abort();
-	free(s->sealed);
-	s->sealed = text;
+	set_sealed(rt, s, f->text);
 	s->uid = f->uid;
 	s->gid = f->gid;
 	s->generation = f->content;
@@ -278,8 +273,6 @@ void secrets_apply(struct runtime *rt, const struct facts *f)
 		s->created_ms = f->time_ms;
 	if (f->content > rt->secrets.generation_last)
 		rt->secrets.generation_last = f->content;
-	s->dirty = rt->secrets.dirty = true;
-	store_changed(rt);
 }
 
 bool secrets_redact(const struct journal_record *rec, struct buf *out)
@@ -288,7 +281,7 @@ bool secrets_redact(const struct journal_record *rec, struct buf *out)
 	unsigned char sum[crypto_hash_sha256_BYTES];
 	char hex[2 * sizeof sum + 1];
 	const char *end = rec->body + rec->body_len;
-	const char *at = rec->type == REC_SECRET_PUT ? memmem(rec->body, rec->body_len, key, sizeof key - 1) : NULL;
+	const char *at = rec->type == REC_SECRET_PUT || rec->type == REC_SECRET_REWRAPPED ? memmem(rec->body, rec->body_len, key, sizeof key - 1) : NULL;
 	const char *text = at ? at + sizeof key - 1 : NULL;
 	const char *quote = text ? memchr(text, '"', (size_t)(end - text)) : NULL; /* base64 has none */
 	if (!quote)

@@ -50,4 +50,7 @@ int secret_make(struct runtime *rt, const struct actor *who, uint32_t folder, co
 int secret_may_write(struct runtime *rt, struct err *e);
 int secret_write(struct runtime *rt, const struct actor *who, uint32_t number, const void *value, size_t len,
 		 struct runtime_done done, struct err *e);
+/* Wrap every value by the key in STATE/master.key.next, which then takes the place of STATE/master.key; done comes when that
+ * is durable. -EINVAL SECRET_003 where there is no such file, -EBUSY while a rotation goes on. */
+int secrets_rotate(struct runtime *rt, const struct actor *who, struct runtime_done done, struct err *e);
 int secret_delete(struct runtime *rt, const struct actor *who, uint32_t number, struct runtime_done done, struct err *e);

@@ -4,6 +4,9 @@
 
 #include "runtime/secrets.h"
 
+#define SECRETS_KEY	 "master.key" /* in the state directory */
+#define SECRETS_NEXT_KEY "master.key.next"
+
 struct facts;
 struct journal_record;
 
@@ -12,6 +15,8 @@ struct secrets {
 	size_t n, cap;
 	uint64_t generation_last;
 	struct secret_key *key; /* NULL: not looked for yet, or none */
+	struct secret_key *next; /* while it is rotated: seals what is written; NULL: none */
+	struct rotation *rotation;
 	bool dirty;
 };
 
@@ -25,3 +30,11 @@ struct secret *secrets_add(struct runtime *rt, uint32_t serial, uint32_t parent,
 void secrets_drop(struct runtime *rt, struct secret *s);
 /* The record's body without the value, however sealed: its digest stands there. false: the record has none. */
 bool secrets_redact(const struct journal_record *rec, struct buf *out);
+
+/* ---- secrets_rotate.c ---- */
+/* The keys are in memory, or -errno. */
+int secrets_keys(struct runtime *rt, struct err *e);
+/* Behind the replay: go on with a rotation that was under way. */
+void secrets_start(struct runtime *rt);
+/* No more of it; the caller frees what it returns once the journal is closed. */
+struct rotation *secrets_rotate_stop(struct runtime *rt);

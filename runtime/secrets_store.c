@@ -84,6 +84,7 @@ void secrets_close(struct runtime *rt)
 		dispose(rt->secrets.all[i]);
 	free(rt->secrets.all);
 	secret_key_free(rt->secrets.key);
+	secret_key_free(rt->secrets.next);
 	rt->secrets = (struct secrets){0};
 }
 

@@ -12,7 +12,7 @@
 
 struct audit_cli {
 	struct where w;
-	const char *log, *key, *proof;
+	const char *log, *key, *seal, *proof;
 	const char *checkpoint; /* comma-separated */
 	bool json;
 };
@@ -97,10 +97,11 @@ int cmd_audit(const struct command *c, int argc, char **argv)
 {
 	struct err e = {0};
 	struct audit_cli a = {0};
-	struct note_public key;
+	struct note_public key, seal;
 	char dir[DIR_MAX], list[4096];
 	const char *more[CHECKPOINTS_MAX + 1];
 	const struct opt opts[] = {{"log", &a.log, NULL},	{"key", &a.key, NULL},
+				   {"seal", &a.seal, NULL},
 				   {"proof", &a.proof, NULL},	{"checkpoint", &a.checkpoint, NULL},
 				   {"state", &a.w.state, NULL}, {"json", NULL, &a.json},
 				   {NULL, NULL, NULL}};
@@ -120,6 +121,8 @@ int cmd_audit(const struct command *c, int argc, char **argv)
 	split(list, more);
 	if ((!is_check && find_dir(&a, dir, &e) < 0) || find_key(&a, dir, &key, &e) < 0)
 		return say_failed(&e);
-	struct audit_files f = {.dir = dir, .more = more};
+	if (a.seal && note_public_read(a.seal, &seal, &e) < 0)
+		return say_failed(&e);
+	struct audit_files f = {.dir = dir, .more = more, .seal = a.seal ? &seal : NULL};
 	return is_verify ? verify(&f, &key, a.json) : is_check ? check(&a, &key, more[0]) : prove(&f, &key, argv + at + 1, words);
 }

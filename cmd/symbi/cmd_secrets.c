@@ -18,9 +18,15 @@
 #include "lib/mem.h"
 #include "lib/parse.h"
 #include "lib/sys.h"
-#include "runtime/secret.h"
+#include "runtime/runtime.h"
+#include "runtime/secrets.h"
 
 #define SEALED_MAX (SECRET_MAX + 4096u)
+
+struct said { /* of a rotation */
+	bool there;
+	struct err why;
+};
 
 struct words { /* of the command; NULL: not said */
 	const char *in, *out, *file, *name, *key, *new_key, *passphrase_fd;
@@ -193,6 +199,71 @@ static int rotate(const struct words *w, struct secret_key *k, struct err *e)
 	return r;
 }
 
+/* ---- rotating the store ---- */
+
+static void rotated(void *arg, const struct err *why)
+{
+	struct said *s = arg;
+	s->there = true;
+	if (why)
+		s->why = *why;
+}
+
+/* No daemon has the state: what it would do is done here. Its journal is locked meanwhile. */
+static int rotate_here(const struct words *w, struct err *e)
+{
+	struct loop loop;
+	struct config *c = NULL;
+	struct runtime *rt = NULL;
+	struct said said = {0};
+	const struct actor self = {.uid = geteuid(), .gid = getegid(), .pid = getpid()};
+	int r = config_new(&c, e);
+	if (r == 0)
+		r = config_load_default(c, e);
+	if (r == 0)
+		r = config_load_env(c, environ, e);
+	if (r == 0 && (r = loop_init(&loop, e)) == 0) {
+		struct runtime_opts o = {.state_dir = w->where.at.state, .config = c, .loop = &loop, .spawn_fd = -1, .still = true};
+		r = runtime_open(&rt, &o, e);
+		if (r == 0 && secrets_rotate(rt, &self, (struct runtime_done){rotated, &said}, e) < 0)
+			r = -e->eno;
+		while (r == 0 && !said.there) {
+			uv_run(&loop.uv, UV_RUN_ONCE);
+			loop_drain(&loop);
+		}
+		runtime_close(rt);
+		loop_done(&loop);
+	}
+	config_free(c);
+	if (r == 0 && said.why.code != ERR_NONE) {
+		*e = said.why;
+		r = -e->eno;
+	}
+	return r;
+}
+
+/* The new key's file comes first; whatever ends us behind that, the daemon or the next rotation goes on with it. */
+static int rotate_store(const struct words *w, struct err *e)
+{
+	char next[PATH_MAX + 32];
+	struct secret_key *to = NULL;
+	snprintf(next, sizeof next, "%s/master.key.next", w->where.at.state);
+	bool begun = access(next, F_OK) == 0;
+	if (begun && w->new_key)
+		return err_set(e, ERR_SECRET_INVALID, "a rotation to '%.200s' was begun: end it first, without --new-key", next);
+	int r = begun ? 0 : w->new_key ? load_key(w, w->new_key, &to, e) : secret_key_make(next, e);
+	if (to)
+		r = secret_key_copy(to, next, e);
+	secret_key_free(to);
+	if (r == 0)
+		r = where_write(&w->where, "ctl", "rotate secrets\n", e);
+	if (r == -ECONNREFUSED || r == -ENOENT || r == -ENOTCONN) /* nobody listens */
+		r = rotate_here(w, e);
+	if (r == 0 && access(next, F_OK) == 0)
+		fprintf(stderr, "symbi: every secret is under the new key '%s'; put it where the old one comes from\n", next);
+	return r;
+}
+
 static int info(const struct words *w, struct err *e)
 {
 	struct secret_head h;
@@ -335,7 +406,7 @@ static const struct action {
 } actions[] = {
 	{"encrypt", encrypt, .in = true, .out = true},	{"decrypt", decrypt, .in = true},
 	{"edit", edit, .file = true},			{"import", import, .in = true, .out = true},
-	{"rotate", rotate, .file = true, .new_key = true},
+	{"rotate", rotate, .file = true, .new_key = true}, /* without --file: rotate_store */
 };
 
 static int with_key(const struct command *c, const struct action *a, const struct words *w)
@@ -375,6 +446,8 @@ int cmd_secrets(const struct command *c, int argc, char **argv)
 		return keygen(&w, &e) < 0 ? say_failed(&e) : 0;
 	if (strcmp(argv[at], "info") == 0)
 		return !w.file ? opts_wrong(c, "info needs --file FILE") : info(&w, &e) < 0 ? say_failed(&e) : 0;
+	if (strcmp(argv[at], "rotate") == 0 && !w.file)
+		return rotate_store(&w, &e) < 0 ? say_failed(&e) : 0;
 	for (size_t i = 0; i < ARRAY_LEN(actions); i++)
 		if (strcmp(actions[i].name, argv[at]) == 0)
 			return with_key(c, &actions[i], &w);

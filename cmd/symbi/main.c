@@ -83,14 +83,16 @@ static const struct command commands[] = {
 	 "new (+), gone (-) or another (~). Both end with exit status 1 when something differs."},
 	{"secrets", cmd_secrets,
 	 "keygen [--out FILE] | encrypt --in FILE --out FILE | decrypt --in FILE [--out FILE] | edit --file FILE | "
-	 "import --in FILE --out FILE [--new-key FILE] | rotate --file FILE --new-key FILE | info --file FILE; "
+	 "import --in FILE --out FILE [--new-key FILE] | rotate [--new-key FILE] | "
+	 "rotate --file FILE --new-key FILE | info --file FILE; "
 	 "[--name NAME] [--key FILE | --passphrase-fd N] [--state DIR]",
 	 "seal files with the master key, open, edit and rotate them; works without the daemon",
 	 "FILE - is standard input or output. The key is the first that there is of --key, --passphrase-fd, the systemd\n"
 	 "credential symbi.master-key, $SYMBIONT_MASTER_KEY_FILE, STATE/master.key, the user's kernel keyring\n"
 	 "(symbi:master), $SYMBIONT_MASTER_KEY; keygen makes STATE/master.key, never over one that is there. The name\n"
 	 "is sealed in: the file's own without .enc unless given; decrypt and edit check it when given. import reads\n"
-	 "what Symbiont encrypted."},
+	 "what Symbiont encrypted. rotate without --file puts every secret of the tree under a new key, by the daemon or\n"
+	 "where none runs here; a rotation that was interrupted goes on with the next, or the next start."},
 	{"rag", cmd_rag, "add FILE... | query QUESTION... [--json] | stats | eval DIR [--json]; " WHERE,
 	 "ask the documents of rag/docs; measure retrieval on a collection, without the daemon",
 	 "add takes files of at most 1 MiB, under their own names; larger ones and folders are copied on the mount.\n"

@@ -97,15 +97,16 @@ static bool redact(const struct journal_record *rec, struct buf *out)
 
 static void side_open(struct side *s, const char *dir, const char *name, bool audited)
 {
-	char journal[PATH_MAX], trail[PATH_MAX], key[PATH_MAX];
+	char journal[PATH_MAX], trail[PATH_MAX], key[PATH_MAX], seal[PATH_MAX];
 	struct err e = {0};
 	snprintf(journal, sizeof journal, "%s/%s.journal", dir, name);
 	snprintf(trail, sizeof trail, "%s/%s.trail", dir, name);
 	snprintf(key, sizeof key, "%s/%s.key", dir, name);
+	snprintf(seal, sizeof seal, "%s/%s.seal", dir, name);
 	struct journal_opts o = {.dir = journal, .segment_bytes = 16u << 20};
 	if (loop_init(&s->loop, &e) < 0 || journal_open(&s->j, &o, &s->loop, 0, NULL, NULL, &e) < 0)
 		die("%s", e.msg);
-	struct audit_opts a = {.dir = trail, .journal_dir = journal, .key_file = key, .export_to = "", .journal = s->j,
+	struct audit_opts a = {.dir = trail, .journal_dir = journal, .key_file = key, .seal_file = seal, .export_to = "", .journal = s->j,
 			       .loop = &s->loop, .every_records = 10000, .every_ms = 10000, .type_name = type_name,
 			       .agent_of = agent_of, .redact = redact};
 	if (audited && audit_open(&s->audit, &a, &e) < 0)
@@ -162,7 +163,10 @@ static void fill(const char *dir, const char *key, double *ret_seconds)
 {
 	struct trail t;
 	struct err e = {0};
-	if (trail_open(&t, dir, key, "bench/symbi", &e) < 0 || trail_load_heads(&t, &e) < 0)
+	char seal[PATH_MAX + 8];
+	snprintf(seal, sizeof seal, "%s.seal", key);
+	struct trail_place at = {.dir = dir, .key_file = key, .seal_file = seal, .name = "bench/symbi"};
+	if (trail_open(&t, &at, &e) < 0 || trail_load_heads(&t, &e) < 0)
 		die("%s", e.msg);
 	uint64_t begin = now_ns();
 	for (uint64_t seq = 1; seq <= RECORDS; seq++) {

@@ -59,4 +59,4 @@ expect 2 policy diff $example
 shipped=${TEST_SOURCE_DIR:-$(dirname "$0")/../..}/policies/defaults
 expect 0 policy check "$shipped/baseline.yaml"
 expect 0 policy test "$shipped/baseline.yaml" --cases "$shipped/cases.yaml"
-has "$out" "10 as expected, 0 not"
+has "$out" "13 as expected, 0 not"

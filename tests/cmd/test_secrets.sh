@@ -83,6 +83,52 @@ secrets 1 decrypt --in "$dir/p.enc" --passphrase-fd 7 7<<<"correct house"
 has "$err" "SECRET_001"
 secrets 1 decrypt --in "$dir/p.enc" --passphrase-fd 7 7<<<"short"
 
+# rotate without a file: the store of the tree, in the daemon and without one.
+start
+expect 0 write secrets/token hunter4
+before=$(cat "$state/master.key")
+secrets 0 rotate
+[ "$(cat "$state/master.key")" != "$before" ] || die "it is the same key"
+[ ! -e "$state/master.key.next" ] || die "the new key waits"
+same "$(stat -c %a "$state/master.key")" 600
+expect 0 cat secrets/token
+same "$out" hunter4
+has "$("$bin/symbi" cat events)" '"type":"secret.rewrapped"'
+expect 0 down
+before=$(cat "$state/master.key")
+secrets 0 rotate
+[ "$(cat "$state/master.key")" != "$before" ] || die "it is the same key"
+chmod 600 "$dir/new.key"
+secrets 0 rotate --new-key "$dir/new.key"
+same "$(cat "$state/master.key")" "$(cat "$dir/new.key")"
+# One that was cut off behind its first step goes on with the next start, and takes no second new key.
+"$bin/symbi" secrets keygen --state "$state" --out "$state/master.key.next" >/dev/null
+secrets 1 rotate --new-key "$dir/new.key"
+has "$err" "was begun"
+next=$(cat "$state/master.key.next")
+start
+settled() { [ ! -e "$state/master.key.next" ]; }
+eventually settled
+same "$(cat "$state/master.key")" "$next"
+expect 0 cat secrets/token
+same "$out" hunter4
+expect 0 down
+# A key from elsewhere is its keeper's to replace: both are read until it is.
+mv "$state/master.key" "$dir/kept.key"
+SYMBIONT_MASTER_KEY_FILE=$dir/kept.key secrets 0 rotate
+has "$err" "put it where the old one comes from"
+SYMBIONT_MASTER_KEY_FILE=$dir/kept.key start
+expect 0 cat secrets/token
+same "$out" hunter4
+expect 0 down
+cp "$state/master.key.next" "$dir/kept.key"
+SYMBIONT_MASTER_KEY_FILE=$dir/kept.key start
+eventually settled
+expect 0 cat secrets/token
+same "$out" hunter4
+expect 0 down
+! grep -rqaF hunter4 "$state" || die "the secret is in the clear"
+
 quiet=1
 secrets 2 encrypt --in "$dir/config"
 secrets 2 seal

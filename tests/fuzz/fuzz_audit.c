@@ -44,7 +44,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	case 1:
 		if (checkpoint_len(text, len) > len)
 			abort();
-		checkpoint_read(text, len, key(), &c, NULL);
+		if (checkpoint_read(text, len, key(), &c, NULL) == 0 && !checkpoint_has(text, len, key()))
+			abort();
 		break;
 	case 2: trail_line_read(text, len, &seq, prev); break;
 	case 3: proof(text, len); break;

@@ -216,6 +216,7 @@ write_conf() {
   {
     printf 'native_execution.working_directory = "%s/w"\n' "$T"
     printf 'lifecycle.termination_timeout = "2s"\n'
+    printf 'policies.defaults = false\n' # test_defaults.sh has them
     [ ${#CONF[@]} -eq 0 ] || printf '%s\n' "${CONF[@]}"
   } >"$T/symbi.toml"
 }

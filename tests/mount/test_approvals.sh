@@ -97,6 +97,64 @@ eq "nothing is asked twice" 1 "$(ls "$P" | wc -l)"
 works "it is approved" bash -c "echo approve >$P/$id/decision"
 eventually "and runs" has "$A/held/runs/5/output" 'got later'
 
+# ---- the arguments are edited before ----
+printf 'tier: None\ncommand: [sh, -c, "echo asked"]\n' >"$A/heldcmd.yaml"
+echo in >"$A/heldcmd/run"
+eventually "a run waits to be edited" some
+id=$(one)
+eq "its arguments are there, whole" '["sh","-c","echo asked"]' "$(cat "$P/$id/arguments")"
+refused "what is no list is refused" bash -c "echo 'echo edited' >$P/$id/arguments"
+like "and it is said what is" 'APPROVAL_004.*write the arguments as one line of JSON' "$(last_error)"
+refused "an empty one too" bash -c "echo '[]' >$P/$id/arguments"
+eq "nothing has changed" '["sh","-c","echo asked"]' "$(cat "$P/$id/arguments")"
+works "somebody edits them" bash -c "echo '[\"sh\",\"-c\",\"echo edited\"]' >$P/$id/arguments"
+like "the request has the new ones" '^arguments \["sh","-c","echo edited"\]$' "$(cat "$P/$id/request")"
+like "and those that were asked" '^arguments_asked \["sh","-c","echo asked"\]$' "$(cat "$P/$id/request")"
+like "and who did" '^edited_by 0$' "$(cat "$P/$id/request")"
+kill -9 "$(key "$M/status" worker_pid)"
+eventually "a killed worker keeps the edit" has "$P/$id/request" '^arguments \["sh","-c","echo edited"\]$'
+agent meddler "for f in $P/*/arguments; do echo '[\"sh\",\"-c\",\"echo mine\"]' >\$f; done 2>&1; echo rc \$?"
+like "an agent's process edits nothing" "rc [1-9]|not permitted" "$(ask meddler x)"
+eq "they are as edited" '["sh","-c","echo edited"]' "$(cat "$P/$id/arguments")"
+works "the edited act is approved" bash -c "echo approve >$P/$id/decision"
+eventually "and is what runs" has "$A/heldcmd/runs/1/output" '^edited$'
+refused "behind the decision nothing is edited" bash -c "echo '[\"true\"]' >$D/$id/arguments"
+like "the journal has who edited what" '"type":"approval.edited".*"uid":0.*echo edited' "$(grep approval.edited "$M/events")"
+eventually "the audit trail too" has "$M/audit/by-agent/heldcmd" '"type":"approval.edited"'
+
+# What it became is decided on by policy again, before it runs.
+cat >"$M/policies/commands.yaml" <<'SPEC'
+version: "1.0"
+policies:
+  - name: no-touch
+    effect: Deny
+    reason: this program is not for agents
+    conditions:
+      - resource_type: Command
+    resources: ["touch", "**/touch"]
+    operations: [Execute]
+SPEC
+echo in >"$A/heldcmd/run"
+eventually "another run waits" some
+id=$(one)
+works "it is edited to what policy denies" bash -c "echo '[\"touch\",\"$T/touched\"]' >$P/$id/arguments"
+works "and approved" bash -c "echo approve >$P/$id/decision"
+refused "policy is asked again and denies" cat "$A/heldcmd/run"
+like "naming the rule" "POLICY_001 .*rule 'no-touch'" "$(cat "$A/heldcmd/error")"
+gone "nothing ran" "$T/touched"
+rm "$M/policies/commands.yaml"
+
+# An approval is for what was asked: a spec that changes meanwhile is asked for anew.
+echo in >"$A/heldcmd/run"
+eventually "one more waits" some
+id=$(one)
+printf 'tier: None\ncommand: [sh, -c, "touch %s/swapped"]\n' "$T" >"$A/heldcmd.yaml"
+works "the spec is replaced, then it is approved" bash -c "echo approve >$P/$id/decision"
+eventually "the other command is asked for by itself" some
+like "with what it is" "touch $T/swapped" "$(cat "$P/$(one)/request")"
+gone "and has not run" "$T/swapped"
+works "it is denied" bash -c "echo 'deny: no' >$P/$(one)/decision"
+
 # ---- an agent does not decide ----
 agent rogue "for f in $P/*/decision; do echo approve >\$f; done 2>&1; echo rc \$?"
 echo in >"$A/held/run"

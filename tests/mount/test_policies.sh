@@ -20,7 +20,7 @@ names() { # in one line
 
 up
 works "there is a directory" test -d "$P"
-eq "it holds the tree's own files alone" "check check.json effective explain stats" "$(ls -C -w 200 "$P" | tr -s ' ')"
+eq "it holds the tree's own files alone" "check check.json effective explain shadow stats" "$(ls -C -w 200 "$P" | tr -s ' ')"
 empty=$(version)
 
 rule a Allow >"$P/a.yaml"
@@ -146,6 +146,41 @@ refused "a limit that is none is refused" bash -c "sed 's/per_day/per_fortnight/
 works "the rule goes" rm "$P/rate.yaml"
 eq "and it runs again" 4 "$(echo 4 >"$A/shell/run" && cat "$A/shell/run")"
 
+# ---- a set in the shadow ----
+W=$P/shadow
+eq "without files there is no shadow set" none "$(key "$W/stats" version)"
+refused "a shadow file must be right" bash -c "echo 'nonsense: 1' >$W/x.yaml"
+cat >"$W/wall.yaml" <<'SPEC'
+version: "1.0"
+policies:
+  - name: wall-to-be
+    effect: Deny
+    conditions: [{resource_type: Tier}]
+    resources: ["None"]
+    operations: [Execute]
+SPEC
+unlike "it has a version of its own" "^(none|$(version))$" "$(key "$W/stats" version)"
+eq "what it would deny runs" 5 "$(echo 5 >"$A/shell/run" && cat "$A/shell/run")"
+eq "twice" 6 "$(echo 6 >"$A/shell/run" && cat "$A/shell/run")"
+like "the difference is counted" "^2 Allow \(no_match\) -> Deny \(wall-to-be\) at_ms [0-9]+: Execute Tier None by agent shell$" "$(cat "$W/diff")"
+eq "and in all" 2 "$(key "$W/stats" differ)"
+like "and recorded" '"type":"policy.shadow","agent":"shell",.*"effect":"Allow","rule":"no_match","would":"Deny","would_rule":"wall-to-be"' "$(grep policy.shadow "$M/events" | tail -1)"
+like "a metric has it" "^symbi_policy_shadow_differs_total 2" "$(grep shadow_differs "$M/metrics" | grep -v '^#')"
+rule a Allow >"$W/a.yaml"
+eq "a file of an active one's name stands in its place" 1 "$(cat "$W/wall.yaml" >/dev/null; key "$W/stats" files | grep -c 2)"
+like "the active set goes on as it was" "^effect Deny" "$(echo "Read /tmp/x" >"$P/check" && cat "$P/check")"
+rule b Deny >"$W/b.yaml"
+printf 'version: "1.0"\npolicies:\n  - name: b\n    effect: Deny\n    resources: ["/x"]\n    operations: [Read]\n' >"$T/dup"
+refused "a rule of another file's name is found when it is written" cp "$T/dup" "$W/c.yaml"
+for ((i = 0; i < 200; i++)); do echo $i >"$A/shell/run" && cat "$A/shell/run"; done >/dev/null
+eq "each difference is counted" 200 "$(key "$W/stats" differ)"
+recorded=$(key "$W/stats" recorded) missed=$(key "$W/stats" missed)
+eq "and recorded or said to be missed" 200 $((recorded + missed))
+kill -9 "$(key "$M/status" worker_pid)"
+eventually "a killed worker finds its files" has "$W/stats" "^files 3$"
+works "they go" rm "$W/wall.yaml" "$W/a.yaml" "$W/b.yaml"
+eq "and with them the set" none "$(key "$W/stats" version)"
+
 # ---- a set that takes long to compile ----
 many() {
   printf 'version: "1.0"\npolicies:\n'
@@ -175,23 +210,52 @@ wait $busy 2>/dev/null
 eq "the last one stands" "$(rule s19 Allow)" "$(cat "$P/small.yaml")"
 works "they go" rm -f "$P/many.yaml" "$P/small.yaml" "$P/other.yaml"
 
-# ---- 1,000 reloads under load ----
+# ---- what a spec grants of the host's files ----
+mkdir -p "$T/granted" "$T/kept"
+rule a Allow >"$P/a.yaml"
+ln -s "$T/kept" "$T/way-in"
+cat >"$P/files.yaml" <<SPEC
+version: "1.0"
+policies:
+  - name: kept-is-kept
+    effect: Deny
+    conditions: [{resource_type: File}]
+    resources: ["$T/kept/**"]
+    operations: [Write]
+SPEC
+agent works 'pwd' "workdir: $T/granted"
+agent direct 'pwd' "workdir: $T/kept"
+agent linked 'pwd' "workdir: $T/way-in"
+agent dotted 'pwd' "workdir: $T/granted/../kept"
+eq "a directory that no rule denies is worked in" "$T/granted" "$(ask works x)"
+refused "one that a rule denies is not" bash -c "echo x >$A/direct/run && cat $A/direct/run"
+like "its error says which" "POLICY_001 .*rule 'kept-is-kept'" "$(cat "$A/direct/error")"
+refused "nor by a link" bash -c "echo x >$A/linked/run && cat $A/linked/run"
+like "which is decided on as where it leads" "POLICY_001 .*Write of '$T/kept'" "$(cat "$A/linked/error")"
+refused "nor by .." bash -c "echo x >$A/dotted/run && cat $A/dotted/run"
+rm "$P/files.yaml"
+eq "and without the rule" "$T/kept" "$(ask direct x)"
+rule a Deny >"$P/a.yaml"
+
+# ---- reloads under load; TEST_RELOADS for how many ----
+reloads=${TEST_RELOADS:-1000}
 echo ok >"$T/go"
 (while [ -e "$T/go" ]; do
   cat "$P/a.yaml" "$M/status" || echo unreadable
   echo 'nonsense: 1' >"$P/bad.yaml" && echo taken
+  echo "Read /tmp/x" >"$P/check" && grep -q '^effect Deny' "$P/check" || echo undecided
 done) >"$T/read" 2>/dev/null &
 reader=$!
 bad=0
-for ((i = 1; i <= 1000; i++)); do
+for ((i = 1; i <= reloads; i++)); do
   rule "r$i" Allow >"$P/r.yaml" || bad=$((bad + 1))
 done
 rm "$T/go"
 wait $reader
-eq "1,000 reloads, none refused" 0 $bad
-eq "nobody read nothing, nothing broken was taken" 0 "$(grep -cE '^(unreadable|taken)$' "$T/read")"
-eq "the last one stands" "$(rule r1000 Allow)" "$(cat "$P/r.yaml")"
+eq "$reloads reloads, none refused" 0 $bad
+eq "nobody read nothing, nothing broken was taken, each decision was the same" 0 "$(grep -cE '^(unreadable|taken|undecided)$' "$T/read")"
+eq "the last one stands" "$(rule "r$reloads" Allow)" "$(cat "$P/r.yaml")"
 eq "readers saw a set all the time" 0 "$(grep -c '^policy_version none' "$T/read")"
 ok "the load read $(grep -c '^policy_version' "$T/read") times"
-eq "each is in the events" 1000 "$(grep -cE '"type":"policy.(created|updated)",.*"policy":"r.yaml"' "$M/events")"
+eq "each is in the events" "$reloads" "$(grep -cE '"type":"policy.(created|updated)",.*"policy":"r.yaml"' "$M/events")"
 finish

@@ -56,6 +56,52 @@ eventually "a read is in the audit trail by its name" has "$M/audit/log" '"type"
 like "a write too, with a digest of the sealed form" '"object":"app/prod/db".*"sealed_sha256":"[0-9a-f]{64}"' "$(grep secret.updated "$M/audit/log" | head -8)"
 like "and the events" '"type":"secret.read","uid":0,"name":"token"' "$(grep secret.read "$M/events" | tail -1)"
 
+# ---- what is left in processes ----
+# Of all that the daemon is and started: memory, environment, arguments. The worker has handed out values by now.
+cat >"$T/scan.py" <<'PY'
+import os, re, sys
+value, pids = sys.argv[1].encode(), sys.argv[2:]
+for pid in pids:
+    for name in ("environ", "cmdline"):
+        if value in open(f"/proc/{pid}/{name}", "rb").read():
+            print(f"{pid} {name}")
+    with open(f"/proc/{pid}/maps") as maps, open(f"/proc/{pid}/mem", "rb", 0) as mem:
+        for line in maps:
+            m = re.match(r"([0-9a-f]+)-([0-9a-f]+) r(\S*) \S+ \S+ \S+ *(.*)", line)
+            if not m or m[4] in ("[vvar]", "[vsyscall]", "[vvar_vclock]"):
+                continue
+            at, end = int(m[1], 16), int(m[2], 16)
+            while at < end:
+                try:
+                    mem.seek(at)
+                    piece = mem.read(min(end - at, 1 << 22))
+                except (OSError, ValueError):
+                    break
+                if value in piece:
+                    print(f"{pid} {open(f'/proc/{pid}/comm').read().strip()} memory {m[4] or 'anonymous'}")
+                at += max(len(piece) - len(value), 1) if at + len(piece) < end else len(piece)
+PY
+if [ "$(id -u)" = 0 ] && command -v python3 >/dev/null; then
+  agent bystander 'sleep 1000' 'execution_mode: persistent'
+  eventually "an agent runs beside it" is Running state bystander
+  for i in 1 2 3; do cat "$X/token" >/dev/null; ls -l "$X" >/dev/null; cat "$M/status" >/dev/null; done
+  KEPT=$VALUE sleep 100 &
+  like "the scan finds it where it is" "environ" "$(python3 "$T/scan.py" "$VALUE" $!)"
+  kill $!
+  # shellcheck disable=SC2046 # a list of numbers
+  eq "no process of the daemon's has it, in memory, environment or arguments" "" \
+    "$(python3 "$T/scan.py" "$VALUE" $(ours) 2>&1 | grep -v "^$$ \|^$PPID " | sort -u)"
+  echo stop >"$A/bystander/ctl"
+fi
+eq "nor any file of the state, the log among them" "" "$(grep -rlaF "$VALUE" "$S" "$T/w" 2>/dev/null)"
+eq "nor what the tree shows" "" "$(cat "$M/events" "$M/errors" "$M/audit/log" "$M/metrics" "$M/config" "$M/health" | grep -aF "$VALUE")"
+cd "$T" || exit
+worker=$(key "$M/status" worker_pid)
+(ulimit -c unlimited; kill -SEGV "$worker")
+eventually "a worker that crashes comes back" is "second-$VALUE" cat "$X/token"
+eq "and leaves no core with it" "" "$(find "$T" -maxdepth 3 -name 'core*' -not -path "$M/*" -print0 2>/dev/null | xargs -0r grep -laF "$VALUE")"
+cd / || exit
+
 # ---- another key ----
 mv "$S/master.key" "$T/master.key"
 "$TEST_BIN/symbi" down --mount "$M" >/dev/null

@@ -6,70 +6,7 @@
 
 #include "runtime/audit.h"
 #include "runtime/audit_verify.h"
-
-#define SPEC "tier: None\nruntime: sh\ncode: |\n  cat\n"
-
-/* ---- an engine with a trail, closed ---- */
-
-static void work(struct engine *t, unsigned n)
-{
-	struct err e = {0};
-	char file[32];
-	for (unsigned i = 0; i < n; i++) {
-		snprintf(file, sizeof file, "agent%u.yaml", i);
-		if (engine_put(t, file, SPEC, &e) < 0)
-			fail_msg("%s", e.msg);
-	}
-}
-
-static const char *path_of(struct engine *t, const char *name)
-{
-	static char path[4][256];
-	static unsigned i;
-	snprintf(path[i = (i + 1) % 4], sizeof path[0], "%s/%s", t->dir, name);
-	return path[i];
-}
-
-/* A text file; NUL behind it. The caller frees. */
-static char *load(const char *path, size_t *ret_len)
-{
-	FILE *f = fopen(path, "re");
-	char *text = calloc(1, 4 << 20);
-	assert_non_null(f);
-	*ret_len = fread(text, 1, (4 << 20) - 1, f);
-	fclose(f);
-	return text;
-}
-
-static void save(const char *path, const char *text, size_t len)
-{
-	FILE *f = fopen(path, "we");
-	assert_non_null(f);
-	assert_int_equal(fwrite(text, 1, len, f), len);
-	assert_int_equal(fclose(f), 0);
-}
-
-static int verify_with(struct engine *t, const char *kept, struct audit_report *report, struct err *e)
-{
-	struct note_public key;
-	const char *more[] = {kept, NULL};
-	const char *dir = path_of(t, "audit");
-	struct audit_files f = {.dir = dir, .more = kept ? more : NULL};
-	*e = (struct err){0};
-	assert_int_equal(note_public_read(path_of(t, "audit/key.pub"), &key, e), 0);
-	return audit_verify_files(&f, &key, report, e);
-}
-
-static void assert_good(struct engine *t, uint64_t *ret_records)
-{
-	struct err e;
-	struct audit_report r;
-	if (verify_with(t, NULL, &r, &e) < 0)
-		fail_msg("%s", e.msg);
-	assert_int_equal(r.signed_size, r.records); /* a clean end signs everything */
-	if (ret_records)
-		*ret_records = r.records;
-}
+#include "tests/runtime/trail.h"
 
 static void assert_found(struct engine *t, const char *kept, const char *what)
 {
@@ -187,21 +124,6 @@ static void a_tail_that_is_cut_anywhere_is_found_by_the_head_that_was_kept(void 
 	}
 }
 
-static void copy(const char *from, const char *to)
-{
-	char line[1024];
-	snprintf(line, sizeof line, "rm -rf '%s' && cp -a '%s' '%s'", to, from, to);
-	char *argv[] = {(char *)"sh", (char *)"-c", line, NULL};
-	pid_t pid = fork();
-	if (pid == 0) {
-		execv("/bin/sh", argv);
-		_exit(127);
-	}
-	int status = 1;
-	waitpid(pid, &status, 0);
-	assert_int_equal(status, 0);
-}
-
 static void an_older_copy_is_right_by_itself_and_found_by_the_head_that_was_kept(void **state)
 {
 	struct engine *t = *state;
@@ -279,11 +201,14 @@ static void what_stands_behind_the_newest_checkpoint_is_made_again_from_the_jour
 	engine_close(t);
 	size_t marks;
 	autofree char *older = load(path_of(t, "audit/checkpoints"), &marks);
+	size_t seal_len;
+	autofree char *seal = load(path_of(t, "audit.seal"), &seal_len);
 	engine_open(t, false);
 	work(t, 3);
 	engine_close(t);
 	assert_good(t, &before);
 	autofree char *text = load(path_of(t, "audit/log"), &len);
+	save(path_of(t, "audit.seal"), seal, seal_len);
 	save(path_of(t, "audit/checkpoints"), older, marks); /* as a kill before the next one would leave it */
 	save(path_of(t, "audit/log"), text, len - 50);
 	assert_int_equal(reopen(t, &e), 0);

@@ -8,6 +8,12 @@
 #include "runtime/documents.h"
 #include "runtime/secrets.h"
 
+static void to_nobody(void *arg, const struct err *e)
+{
+	(void)arg, (void)e;
+}
+static const struct runtime_done done_none = {to_nobody, NULL};
+
 static int setup(void **state)
 {
 	struct engine *t = calloc(1, sizeof *t);
@@ -156,6 +162,146 @@ static void without_a_key_nothing_is_made(void **state)
 	assert_null(secret_next(t->rt, 0, 0));
 }
 
+/* ---- rotation ---- */
+
+static void key_file(struct engine *t, const char *name, char out[200])
+{
+	snprintf(out, 200, "%s/%s", t->dir, name);
+}
+
+static bool is_settled(void *arg)
+{
+	char next[200];
+	key_file(arg, "master.key.next", next);
+	return access(next, F_OK) < 0;
+}
+
+static void begin_rotation(struct engine *t, struct engine_answer *done)
+{
+	char next[200];
+	struct err e = {0};
+	key_file(t, "master.key.next", next);
+	if (secret_key_make(next, &e) < 0 || secrets_rotate(t->rt, &root_actor, ENGINE_DONE(done), &e) < 0)
+		fail_msg("%s", e.msg);
+}
+
+#define MANY 150
+
+static void make_many(struct engine *t, uint32_t numbers[MANY])
+{
+	char name[32], value[32];
+	for (unsigned i = 0; i < MANY; i++) {
+		snprintf(name, sizeof name, "s%u", i);
+		snprintf(value, sizeof value, "value %u", i);
+		numbers[i] = make(t, 0, name, false);
+		put(t, numbers[i], value);
+	}
+}
+
+static void assert_many(struct engine *t, const uint32_t numbers[MANY])
+{
+	char value[32];
+	for (unsigned i = 0; i < MANY; i++) {
+		snprintf(value, sizeof value, "value %u", i);
+		assert_value(t, numbers[i], value);
+	}
+}
+
+static void a_rotation_puts_every_value_under_the_new_key(void **state)
+{
+	struct engine *t = *state;
+	struct engine_answer done = {0};
+	struct secret_key *old = NULL, *new_key = NULL;
+	struct err e = {0};
+	char path[200], value[256];
+	uint32_t numbers[MANY], empty = make(t, 0, "empty", false);
+	key_file(t, "master.key", path);
+	struct secret_key_places at = {.file = path, .passphrase_fd = -1};
+	assert_int_equal(secret_key_find(&old, &at, &e), 0);
+	make_many(t, numbers);
+	struct secret *s = (struct secret *)secret_by_number(t->rt, numbers[0]);
+	autofree char *older = strdup(s->sealed);
+	uint64_t generation = s->generation;
+	begin_rotation(t, &done);
+	assert_int_equal(secrets_rotate(t->rt, &root_actor, done_none, &e), -EBUSY);
+	put(t, numbers[MANY - 1], "value 149"); /* meanwhile */
+	assert_int_equal(engine_reply(t, 0, &done), 0);
+	assert_true(is_settled(t));
+	assert_int_equal(secret_key_find(&new_key, &at, &e), 0);
+	assert_many(t, numbers);
+	assert_value(t, empty, "");
+	s = (struct secret *)secret_by_number(t->rt, numbers[0]);
+	assert_int_equal(s->generation, generation); /* the value is the same one */
+	char *now = s->sealed;
+	s->sealed = older;
+	assert_int_equal(get(t, numbers[0], value, &e), -ENOKEY); /* what was put back is under a key that is gone */
+	s->sealed = now;
+	for (int round = 0; round < 2; round++) {
+		engine_close(t);
+		if (round) {
+			char store[200];
+			key_file(t, "store", store);
+			nftw(store, engine_remove, 16, FTW_DEPTH | FTW_PHYS);
+		}
+		engine_open(t, false);
+		assert_many(t, numbers);
+	}
+	secret_key_free(old);
+	secret_key_free(new_key);
+}
+
+static void a_rotation_that_was_cut_off_goes_on_with_the_next_start(void **state)
+{
+	struct engine *t = *state;
+	uint32_t numbers[MANY];
+	make_many(t, numbers);
+	for (unsigned turns = 0; turns < 6; turns++) {
+		struct engine_answer done = {0};
+		begin_rotation(t, &done);
+		for (unsigned i = 0; i < turns; i++)
+			uv_run(&t->loop.uv, UV_RUN_NOWAIT);
+		engine_close(t);
+		engine_open(t, turns & 1);
+		assert_many(t, numbers); /* under either key */
+		assert_true(engine_until(t, is_settled, t, 10000));
+		assert_many(t, numbers);
+	}
+}
+
+static void a_rotation_that_meets_damage_keeps_both_keys(void **state)
+{
+	struct engine *t = *state;
+	struct engine_answer done = {0};
+	struct err e;
+	uint32_t a = make(t, 0, "a", false), b = make(t, 0, "b", false);
+	put(t, a, "one");
+	put(t, b, "two");
+	char *sealed = ((struct secret *)secret_by_number(t->rt, a))->sealed;
+	sealed[strlen(sealed) - 8] ^= 1;
+	begin_rotation(t, &done);
+	assert_int_equal(engine_reply(t, 0, &done), -EBADMSG);
+	assert_non_null(strstr(done.e.msg, "'a'"));
+	assert_false(is_settled(t));
+	assert_value(t, b, "two");
+	sealed[strlen(sealed) - 8] ^= 1;
+	assert_value(t, a, "one");
+	done = (struct engine_answer){0};
+	if (secrets_rotate(t->rt, &root_actor, ENGINE_DONE(&done), &e) < 0)
+		fail_msg("%s", e.msg);
+	assert_int_equal(engine_reply(t, 0, &done), 0);
+	assert_true(is_settled(t));
+	assert_value(t, a, "one");
+	assert_value(t, b, "two");
+}
+
+static void a_rotation_without_a_new_key_is_refused(void **state)
+{
+	struct engine *t = *state;
+	struct err e;
+	assert_int_equal(secrets_rotate(t->rt, &root_actor, done_none, &e), -EINVAL);
+	assert_int_equal(e.code, ERR_SECRET_INVALID);
+}
+
 static void an_agent_is_given_what_a_rule_names_and_a_folder_with_that_in_it(void **state)
 {
 	struct engine *t = *state;
@@ -187,6 +333,10 @@ int main(void)
 		T(what_was_put_back_or_swapped_is_refused),
 		T(names_that_are_none_and_folders_with_something_in_them_are_refused),
 		T(without_a_key_nothing_is_made),
+		T(a_rotation_puts_every_value_under_the_new_key),
+		T(a_rotation_that_was_cut_off_goes_on_with_the_next_start),
+		T(a_rotation_that_meets_damage_keeps_both_keys),
+		T(a_rotation_without_a_new_key_is_refused),
 		T(an_agent_is_given_what_a_rule_names_and_a_folder_with_that_in_it),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

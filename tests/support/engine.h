@@ -75,6 +75,7 @@ static inline void engine_init(struct engine *t)
 	assert_int_equal(config_new(&t->config, &e), 0);
 	engine_set(t, "security.allow_native_execution", "true");
 	engine_set(t, "journal.segment_mb", "3");
+	engine_set(t, "policies.defaults", "false");
 	char work[160];
 	snprintf(work, sizeof work, "%s/work", t->dir);
 	engine_set(t, "native_execution.working_directory", work);
