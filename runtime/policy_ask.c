@@ -35,7 +35,7 @@ static const struct act {
 	{"config.read", POLICY_CUSTOM, POLICY_READ, POLICY_READ, "", "config"},
 	{"secret.change", POLICY_SECRET, POLICY_WRITE, POLICY_READ, "", "secrets"},
 	{"rag.change", POLICY_MEMORY, POLICY_WRITE, POLICY_READ, "", "rag/docs"},
-	{"rag.query", POLICY_MEMORY, POLICY_READ, POLICY_READ, "", "rag/query"},
+	{"rag.query", POLICY_MEMORY, POLICY_READ, POLICY_READ, "query/", "rag/query"},
 	{"agent.memory", POLICY_MEMORY, POLICY_WRITE, POLICY_READ, "memory/", "memory"},
 	{"agent.share", POLICY_MEMORY, POLICY_WRITE, POLICY_READ, "share/", "share"},
 	{"rag.read", POLICY_MEMORY, POLICY_READ, POLICY_READ, "", "rag/stats"},
