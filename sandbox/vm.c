@@ -53,7 +53,7 @@ static void say(struct vm *v, enum vm_what what, int stream, const void *body, u
 	flush(v);
 }
 
-static void say_run(struct vm *v)
+void vm_say_run(struct vm *v)
 {
 	uint8_t seed[VM_SEED];
 	struct timespec now;
@@ -142,6 +142,16 @@ static void on_started(struct vm *v)
 	v->started = true;
 }
 
+/* Nothing of its agent's has come in yet: that is the guest to keep. */
+static void on_ready(struct vm *v)
+{
+	if (v->saving >= 0 && !vm_warm_save(v->qmp, v->saving, v->ram, v->warm))
+		v->wrong = "it did not go on after it was kept";
+	if (v->saving >= 0)
+		close(take_fd(&v->saving));
+	vm_say_run(v);
+}
+
 static void on_frame(struct vm *v, const struct vm_frame *f, const char *body)
 {
 	uint32_t n = 0;
@@ -149,8 +159,8 @@ static void on_frame(struct vm *v, const struct vm_frame *f, const char *body)
 		memcpy(&n, body, sizeof n);
 	if (f->what == VM_READY && n != VM_VERSION)
 		v->wrong = "its image is of another build (`symbi sandbox image build` makes a new one)";
-	else if (f->what == VM_READY && v->ready_by)
-		say_run(v);
+	else if (f->what == VM_READY && v->ready_by && !v->restored)
+		on_ready(v);
 	else if (f->what == VM_STARTED)
 		on_started(v);
 	else if (f->what == VM_DATA)

@@ -18,6 +18,7 @@
 #define VM_KERNEL    "vmlinux"	      /* in it */
 #define VM_INITRD    "initrd"
 #define VM_FACTS     "image" /* written last: without it there is no image */
+#define VM_WARM	     "warm"  /* guests that wait for what to run (vm_warm.c) */
 
 struct vm_image {
 	char dir[PATH_MAX];
@@ -64,6 +65,22 @@ ssize_t vm_reader_fill(struct vm_reader *r, int fd);
 int vm_reader_next(struct vm_reader *r, struct vm_frame *ret, const char **body);
 /* The body of a VM_RUN for s: allocated, *len bytes; NULL when it is too long. */
 char *vm_run_text(const struct spawn_start *s, uint64_t time_ns, const uint8_t seed[static VM_SEED], size_t *len);
+
+/* ---- vm_warm.c: a guest that waits is kept, so that later ones begin there ---- */
+
+#define VM_WARM_PATH (PATH_MAX + 40)
+/* Where the one lies that a guest so called would be. */
+void vm_warm_path(const struct vm_image *image, const struct vm_command *c, char ret[static VM_WARM_PATH]);
+/* Fill ram, a file of the guest's size, with the memory of the one that is kept. The rest of it, to be read: a descriptor, or -1: there
+ * is none. */
+int vm_warm_open(const char *path, int ram);
+/* For saving: a descriptor, or -1: another is at it, or it cannot be written there, and the guest is not kept. */
+int vm_warm_create(const char *path);
+/* Keep the waiting guest of the QEMU whose QMP is at descriptor qmp. false: it did not go on. */
+bool vm_warm_save(int qmp, int state, int ram, const char *path);
+/* Have QEMU, called with `-incoming defer`, begin with what is kept. false: it cannot. */
+bool vm_warm_resume(int qmp, int state);
+void vm_warm_forget(const char *path);
 
 /* ---- vm.c ---- */
 

@@ -16,6 +16,9 @@ struct vm {
 	struct sandbox_layers layers;
 	uint64_t id;
 	int report, signals, port, log;
+	char warm[VM_WARM_PATH]; /* where its waiting guest is kept, or to be kept: */
+	int saving, ram, qmp;	 /* saving -1: it is not to be */
+	bool restored;		 /* it began there */
 	int stdio[3]; /* -1: closed */
 	pid_t box, qemu;
 	uint64_t ready_by; /* 0: it is */
@@ -30,6 +33,8 @@ struct vm {
 	struct vm_reader in;
 };
 
+/* Tell the guest what to run. */
+void vm_say_run(struct vm *v);
 /* Until its program has ended and what it wrote is written, or something is wrong: with QEMU, the guest, the spawner. */
 void vm_serve(struct vm *v);
 /* Why it never ran. */

@@ -101,7 +101,7 @@ void vm_qemu_command(struct vm_command *c, const struct spawn_start *s, const st
 	vm_word(c, "qemu-system-x86_64");
 	static const char *const fixed[] = {"-nodefaults", "-no-user-config", "-no-reboot", "-display", "none", "-sandbox",
 					    "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny", "-machine",
-					    "microvm,isa-serial=off"};
+					    "microvm,isa-serial=off,memory-backend=ram"};
 	for (size_t i = 0; i < ARRAY_LEN(fixed); i++)
 		vm_word(c, "%s", fixed[i]);
 	vm_word(c, "-accel");

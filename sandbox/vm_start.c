@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* vm_start.c - the shim of a microVM from its fork to its end: QEMU in a box. L1; single-threaded, a process for each microVM. */
+/* vm_start.c - the shim of a microVM from its fork to its end: QEMU in a box, around a guest that begins anew or where an earlier
+ * one was kept. L1; single-threaded, a process for each microVM. */
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -34,6 +35,8 @@ static int boot(struct vm *v, const struct vm_image *image, struct vm_command *c
 	q.image = image->dir;
 	q.kvm = strcmp(image->accel, "kvm") == 0;
 	q.limits = vm_outer_limits(&q.limits);
+	if (v->saving >= 0)
+		q.limits.file_bytes = 0; /* it writes one of ours */
 	q.memory_by_as = false; /* its guest's memory holds the program, and its guest counts processes */
 	q.nproc = 0;
 	q.group = NULL; /* we are in it already */
@@ -64,6 +67,31 @@ static bool connect_to(int *ours, int *its)
 	return true;
 }
 
+/* Where it lies, QEMU opens it by the descriptor: so this one goes through its execve. */
+static bool make_memory(struct vm *v)
+{
+	v->ram = memfd_create("ram", 0);
+	return v->ram >= 0 && ftruncate(v->ram, (off_t)vm_memory_mib(v->start->enforce ? v->start->limits.memory_bytes : 0) << 20) == 0;
+}
+
+static void add_descriptors(struct vm_command *c, const struct vm *v, int port, int monitor)
+{
+	vm_word(c, "-object");
+	vm_word(c, "memory-backend-file,id=ram,mem-path=/proc/self/fd/%d,share=on,size=%uM", v->ram,
+		vm_memory_mib(v->start->enforce ? v->start->limits.memory_bytes : 0));
+	vm_word(c, "-chardev");
+	vm_word(c, "socket,id=port,fd=%d", port);
+	vm_word(c, "-chardev");
+	vm_word(c, "socket,id=qmp,fd=%d", monitor);
+	vm_word(c, "-mon");
+	vm_word(c, "chardev=qmp,mode=control");
+	if (v->restored)
+		vm_word(c, "-incoming");
+	if (v->restored)
+		vm_word(c, "defer");
+}
+
+/* Its guest begins as one that was kept, or anew, and then it is kept. */
 static int launch(struct vm *v, struct err *e)
 {
 	static struct vm_command c;
@@ -73,14 +101,22 @@ static int launch(struct vm *v, struct err *e)
 	if (r < 0)
 		return r;
 	vm_qemu_command(&c, v->start, &image);
-	autoclose int port = -1;
-	if (!connect_to(&v->port, &port))
-		return err_sys(e, ERR_SPAWN_FAILED, errno, "'%s' could not be started: its port", v->start->program);
-	vm_word(&c, "-chardev");
-	vm_word(&c, "socket,id=port,fd=%d", port);
+	vm_warm_path(&image, &c, v->warm);
+	autoclose int port = -1, monitor = -1;
+	if (!connect_to(&v->port, &port) || !connect_to(&v->qmp, &monitor) || !make_memory(v))
+		return err_sys(e, ERR_SPAWN_FAILED, errno, "'%s' could not be started: its memory", v->start->program);
+	autoclose int kept = vm_warm_open(v->warm, v->ram);
+	v->restored = kept >= 0;
+	v->saving = v->restored ? -1 : vm_warm_create(v->warm);
+	add_descriptors(&c, v, port, monitor);
 	r = boot(v, &image, &c, e);
 	v->ready_by = vm_clock_ms() + READY_MS;
-	return r;
+	if (r < 0 || !v->restored)
+		return r;
+	if (!vm_warm_resume(v->qmp, kept))
+		v->wrong = "what was kept of it cannot be used";
+	vm_say_run(v);
+	return 0;
 }
 
 static void end_box(struct vm *v)
@@ -90,6 +126,22 @@ static void end_box(struct vm *v)
 	while (waitpid(-1, NULL, 0) > 0)
 		;
 	v->box = v->qemu = 0;
+}
+
+/* What was kept and does not go on, of another QEMU say, is made anew. */
+static bool begins_anew(struct vm *v)
+{
+	if (!v->restored || !v->ready_by || v->ending)
+		return false;
+	end_box(v);
+	vm_warm_forget(v->warm);
+	close(take_fd(&v->port));
+	close(take_fd(&v->qmp));
+	close(take_fd(&v->ram));
+	v->in.have = v->in.done = v->queued = v->sent = 0;
+	v->wrong = NULL;
+	v->end = (struct vm_ended){0};
+	return ftruncate(v->log, 0) == 0;
 }
 
 /* ---- the whole ---- */
@@ -140,16 +192,18 @@ pid_t vm_start(const struct spawn_start *start, const struct sandbox_layers *lay
 	struct keeper_report failed = {.id = id, .pid = -1};
 	struct spawn_start mine = *start;
 	const char *step = shim_begin(&mine, &report, spawner, mark, "symbi-vm");
-	v = (struct vm){.start = &mine, .layers = *layers, .id = id, .report = report, .port = -1};
+	v = (struct vm){.start = &mine, .layers = *layers, .id = id, .report = report, .port = -1, .saving = -1, .ram = -1, .qmp = -1};
 	memcpy(v.stdio, mine.stdio, sizeof v.stdio);
 	int r = prepare(&v, step, &failed.err);
+	do {
+		if (r == 0)
+			r = launch(&v, &failed.err);
+		shim_limit_files(&mine);
+		if (r == 0)
+			vm_serve(&v);
+	} while (r == 0 && begins_anew(&v));
 	if (r == 0)
-		r = launch(&v, &failed.err);
-	shim_limit_files(&mine);
-	if (r == 0) {
-		vm_serve(&v);
 		finish(&v);
-	}
 	end_box(&v);
 	shim_report(report, &failed);
 	_exit(127);

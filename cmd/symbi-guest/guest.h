@@ -27,7 +27,9 @@ struct guest {
 
 /* Load the modules of the image, in their order, and open the port once it is there. */
 void place_open_port(struct guest *g);
-/* The file systems that the program sees, at ROOT; its group; name, clock and random numbers. */
+/* What does not depend on what is to be run: a guest is kept as it is behind this (sandbox/vm_warm.c). */
+void place_prepare(struct guest *g);
+/* The file systems that the program sees, at ROOT; its limits, clock and random numbers. */
 void place_make(struct guest *g);
 #define ROOT  "/r"
 #define GROUP "/cg/program"

@@ -245,6 +245,7 @@ int main(void)
 	sigprocmask(SIG_SETMASK, &all, NULL);
 	g.signals = signalfd(-1, &all, SFD_NONBLOCK | SFD_CLOEXEC);
 	place_open_port(&g);
+	place_prepare(&g);
 	guest_send(&g, VM_READY, 0, &version, sizeof version);
 	while (!g.pid) {
 		poll(&(struct pollfd){.fd = g.port, .events = POLLIN}, 1, -1);

@@ -22,6 +22,7 @@
 #include "guest.h"
 
 #define PORT_TRIES 20000 /* of a millisecond */
+#define STAGE	   "/stage"
 
 /* Before there is a port nobody hears why: the host waits in vain, says so and ends us. */
 static _Noreturn void lost(const char *step)
@@ -87,11 +88,16 @@ void place_open_port(struct guest *g)
 
 /* ---- file systems ---- */
 
-static const char *in_root(const char *path)
+static const char *below(const char *root, const char *path)
 {
 	static char full[PATH_MAX];
-	snprintf(full, sizeof full, ROOT "%s", path);
+	snprintf(full, sizeof full, "%s%s", root, path);
 	return full;
+}
+
+static const char *in_root(const char *path)
+{
+	return below(ROOT, path);
 }
 
 static void must(const struct guest *g, int r, const char *step)
@@ -125,15 +131,44 @@ static void make_dev(const struct guest *g)
 					       {"/proc/self/fd/0", "/dev/stdin"},
 					       {"/proc/self/fd/1", "/dev/stdout"},
 					       {"/proc/self/fd/2", "/dev/stderr"}};
-	must(g, mount("dev", in_root("/dev"), "tmpfs", MS_NOSUID | MS_NOEXEC, "mode=755,size=64k"), "/dev");
 	for (size_t i = 0; i < sizeof nodes / sizeof *nodes; i++) {
-		must(g, mknod(in_root(nodes[i].path), S_IFCHR | 0666, makedev(1, nodes[i].minor)), nodes[i].path);
-		must(g, chmod(in_root(nodes[i].path), 0666), nodes[i].path);
+		must(g, mknod(below(STAGE, nodes[i].path), S_IFCHR | 0666, makedev(1, nodes[i].minor)), nodes[i].path);
+		must(g, chmod(below(STAGE, nodes[i].path), 0666), nodes[i].path);
 	}
 	for (size_t i = 0; i < sizeof links / sizeof *links; i++)
-		must(g, symlink(links[i][0], in_root(links[i][1])), links[i][1]);
-	must(g, mkdir(in_root("/dev/shm"), 0755), "/dev/shm");
-	mount_temporary(g, "/dev/shm", MS_NOEXEC);
+		must(g, symlink(links[i][0], below(STAGE, links[i][1])), links[i][1]);
+	must(g, mkdir(below(STAGE, "/dev/shm"), 0755), "/dev/shm");
+}
+
+/* What every program's root has alike, made before there is one, and moved there. */
+static const struct staged {
+	const char *at, *type;
+	unsigned long flags;
+	const char *options;
+} staged[] = {
+	{"/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, "hidepid=invisible,subset=pid"},
+	{"/dev", "tmpfs", MS_NOSUID | MS_NOEXEC, "mode=755,size=64k"},
+	{"/run", "tmpfs", MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=755"},
+};
+
+static void stage_files(const struct guest *g)
+{
+	must(g, mkdir(STAGE, 0755), STAGE);
+	for (size_t i = 0; i < sizeof staged / sizeof *staged; i++) {
+		const char *at = below(STAGE, staged[i].at);
+		must(g, mkdir(at, 0755), at);
+		must(g, mount(staged[i].type, at, staged[i].type, staged[i].flags, staged[i].options), at);
+	}
+	make_dev(g);
+}
+
+static void take_staged(const struct guest *g)
+{
+	char from[64];
+	for (size_t i = 0; i < sizeof staged / sizeof *staged; i++) {
+		snprintf(from, sizeof from, STAGE "%s", staged[i].at);
+		must(g, mount(from, in_root(staged[i].at), NULL, MS_MOVE, NULL), staged[i].at);
+	}
 }
 
 /* What lies below /tmp lies in what is mounted there, and is made; else the host's box has it. */
@@ -156,10 +191,9 @@ static void close_temporary(const struct guest *g, const char *at)
 static void make_files(const struct guest *g)
 {
 	mount_shared(g, "root", "", MS_RDONLY, "loose");
-	must(g, mount("proc", in_root("/proc"), "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, "hidepid=invisible,subset=pid"), "/proc");
-	make_dev(g);
+	take_staged(g);
+	mount_temporary(g, "/dev/shm", MS_NOEXEC);
 	mount_temporary(g, "/tmp", 0);
-	must(g, mount("run", in_root("/run"), "tmpfs", MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=755"), "/run");
 	if (strncmp(g->cwd, "/tmp/", 5) == 0)
 		make_dirs(g->cwd);
 	mount_shared(g, "work", g->cwd, 0, "mmap");
@@ -197,8 +231,6 @@ static void make_group(const struct guest *g)
 	must(g, mount("cg", "/cg", "cgroup2", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL), "control groups");
 	must(g, write_file("/cg/cgroup.subtree_control", "+memory +pids"), "control groups of memory and pids");
 	must(g, mkdir(GROUP, 0755), "its group");
-	limit(g, GROUP "/memory.max", g->run.memory_bytes);
-	limit(g, GROUP "/pids.max", g->run.pids);
 	/* Its limit speaks, as on a machine with more memory: not that of this guest, which is little more. */
 	must(g, write_file("/proc/sys/vm/overcommit_memory", "1"), "overcommit");
 }
@@ -250,13 +282,20 @@ static void loopback_up(const struct guest *g)
 	close(fd);
 }
 
+void place_prepare(struct guest *g)
+{
+	must(g, sethostname("symbi", 5), "its name");
+	loopback_up(g);
+	make_group(g);
+	stage_files(g);
+}
+
 void place_make(struct guest *g)
 {
 	seed(g);
 	set_clock(g);
-	must(g, sethostname("symbi", 5), "its name");
-	loopback_up(g);
-	make_group(g);
+	limit(g, GROUP "/memory.max", g->run.memory_bytes);
+	limit(g, GROUP "/pids.max", g->run.pids);
 	make_files(g);
 }
 

@@ -149,6 +149,21 @@ static int make_facts(struct image *m, struct err *e)
 
 /* ---- the command ---- */
 
+/* Those that were kept are of the image that was there. */
+static int forget_guests(const struct image *m, struct err *e)
+{
+	char path[PATH_MAX + 16];
+	int r = 0;
+	snprintf(path, sizeof path, "%s/" VM_WARM, m->place);
+	DIR *d = opendir(path);
+	for (struct dirent *f; d && (f = readdir(d));)
+		if (*f->d_name != '.' && unlinkat(dirfd(d), f->d_name, 0) < 0 && r == 0)
+			r = err_sys(e, ERR_SYS_IO, errno, "'%s/%s'", path, f->d_name);
+	if (d)
+		closedir(d);
+	return r;
+}
+
 static int make_place(struct image *m, struct err *e)
 {
 	char path[PATH_MAX + 16];
@@ -163,7 +178,9 @@ static int make_place(struct image *m, struct err *e)
 	if (mkdir(m->place, 0755) < 0 && errno != EEXIST)
 		return err_sys(e, ERR_SYS_IO, errno, "'%s'", m->place);
 	snprintf(path, sizeof path, "%s/" VM_FACTS, m->place); /* from here on there is no image until it is whole */
-	return unlink(path) < 0 && errno != ENOENT ? err_sys(e, ERR_SYS_IO, errno, "'%s'", path) : 0;
+	if (unlink(path) < 0 && errno != ENOENT)
+		return err_sys(e, ERR_SYS_IO, errno, "'%s'", path);
+	return forget_guests(m, e);
 }
 
 static int find_guest(struct image *m, struct err *e)
