@@ -400,7 +400,7 @@ static int status_of(const struct boxed *b)
 	case END_CPU_TIME:
 	case END_LOST: break;
 	}
-	return EXIT_SIGNAL + r->code;
+	return r->code < EXIT_SIGNAL ? EXIT_SIGNAL + r->code : r->code; /* a shell has said it already */
 }
 
 int cmd_sandbox(const struct command *c, int argc, char **argv)

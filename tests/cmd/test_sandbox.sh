@@ -58,6 +58,7 @@ printf 'filesystem:\n  max_file_size_mb: 1\n  allow_temp_files: false\n' >"$dir/
 printf 'process:\n  max_execution_time_seconds: 1\n' >"$dir/short.yaml"
 expect 0 sandbox run --profile "$dir/small.yaml" sh -c 'echo x >here && ! touch /tmp/a'
 quiet=1 expect 153 sandbox run --profile "$dir/small.yaml" head -c 2M /dev/zero
+quiet=1 expect 153 sandbox run --profile "$dir/small.yaml" sh -c 'head -c 2M /dev/zero >here; exit $?'
 expect 137 sandbox run --profile "$dir/short.yaml" sleep 60
 has "$err" "max_execution_time_seconds"
 printf 'network:\n  access_mode: Restricted\n' >"$dir/net.yaml"
