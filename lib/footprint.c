@@ -2,6 +2,7 @@
 /* footprint.c - dropping mapped pages of files that are as they are in the file, by /proc/self/smaps. L0. */
 #include "lib/footprint.h"
 
+#include <malloc.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -50,4 +51,5 @@ void footprint_trim(void)
 		fclose(f);
 	for (unsigned i = 0; i < n; i++) /* all that was needed for reading goes, too */
 		madvise((void *)all[i].from, all[i].to - all[i].from, MADV_DONTNEED);
+	malloc_trim(0);
 }

@@ -17,6 +17,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "lib/footprint.h"
 #include "lib/mem.h"
 #include "sandbox/box.h"
 #include "sandbox/oci.h"
@@ -397,6 +398,7 @@ int server_open(struct server *s, int sock, const char *group_name, uint32_t mar
 	s->keepers = !s->caps.kill;
 	sandbox_drivers_try(); /* and the filter: no start waits for it */
 	box_filter_init(NULL);
+	footprint_trim(); /* what starting took is not needed for serving */
 	if (add_fd(s, sock) < 0 || add_fd(s, s->signals) < 0 || add_fd(s, s->reports[0]) < 0)
 		return err_sys(e, ERR_SPAWN_FAILED, errno, "the spawner's descriptors");
 	return 0;

@@ -5,7 +5,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "lib/footprint.h"
 #include "lib/parse.h"
 #include "sandbox/sandbox.h"
 
@@ -39,7 +38,6 @@ int main(int argc, char **argv)
 	close_range(3, FD_KEPT - 1, 0);
 	close_range(FD_KEPT + 1, ~0u, 0);
 	struct err e = {0};
-	footprint_trim(); /* what starting took is not needed for serving */
 	if (spawn_server_run(sock, argv[4], &e) < 0) {
 		fprintf(stderr, "symbi-spawn: %s %s\n", err_code_name(e.code), e.msg);
 		return 1;

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "api/api.h"
@@ -24,7 +25,37 @@ struct worker {
 	struct fuse_front *fuse;
 	struct api_server *api;
 	uv_signal_t term, hup;
+	uv_timer_t idle;
+	uint64_t used_ns;  /* of processors, at the last look */
+	bool to_trim;	   /* it did something since it was trimmed */
 };
+
+/* How often it is looked whether the daemon rests; first when what follows a start, the audit trail's first signature
+ * among it, has come. */
+#define IDLE_FIRST_MS 200
+#define IDLE_MS	      30000
+
+static uint64_t processors_ns(void)
+{
+	struct timespec t;
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+/* Give memory back once a busy time is over: below a hundredth of a processor since the last look is rest. */
+static void on_idle(uv_timer_t *t)
+{
+	struct worker *w = t->data;
+	bool first = w->used_ns == 0;
+	uint64_t used = processors_ns() - w->used_ns;
+	if (!first && used > IDLE_MS * 10000ull) {
+		w->to_trim = true;
+	} else if (first || w->to_trim) {
+		footprint_trim();
+		w->to_trim = false;
+	}
+	w->used_ns = processors_ns();
+}
 
 static bool orphaned(const struct worker *w)
 {
@@ -162,7 +193,9 @@ int worker_main(struct daemon *d)
 	log_info("daemon.ready", "mount", d->mount ? d->mount : "none", "socket", d->socket,
 		 "state", d->state, NULL);
 	say(d, NULL);
-	footprint_trim(); /* what starting took is not needed for serving */
+	uv_timer_init(&w.loop.uv, &w.idle);
+	w.idle.data = &w;
+	uv_timer_start(&w.idle, on_idle, IDLE_FIRST_MS, IDLE_MS);
 	loop_run(&w.loop);
 	close_all(&w);
 	return 0;

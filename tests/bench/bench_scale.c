@@ -141,7 +141,7 @@ static struct memory idle_rows(const struct scratch *s)
 	for (int i = 0; i < 3; i++) {
 		symbid_start(&d, s, "empty");
 		samples_add(&ms, (double)d.ready_ns / 1e6);
-		usleep(300000);
+		usleep(1000000); /* it gives back what starting took */
 		m = symbid_memory(&d);
 		server_stop(&d);
 	}
@@ -194,7 +194,7 @@ static void many_rows(const struct scratch *s, struct memory idle)
 	fill_agents(s, "many", many);
 	double floor_ms = scan_ms(s, "many");
 	symbid_start(&d, s, "many");
-	usleep(300000);
+	usleep(1000000); /* it gives back what starting took */
 	struct memory m = symbid_memory(&d);
 	snprintf(what, sizeof what, "an idle agent, of %u: RSS", many);
 	row(what, "B", (m.rss - idle.rss) / many, 0, GOAL_OURS_MAX, 4096);
