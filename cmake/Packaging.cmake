@@ -1,7 +1,8 @@
 # What `cmake --install` puts in place, and the Debian package that `cpack -G DEB` makes of the same.
 
-# symbi finds symbid, and symbid symbi-spawn, beside itself: and that symbi-init; symbi image build symbi-guest: they all stay in one directory.
-install(TARGETS symbid symbi symbi-spawn symbi-init symbi-guest RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+# symbi finds symbid, and symbid symbi-spawn, beside itself, that symbi-init and symbi-engine, `symbi image build` symbi-guest: they
+# all stay in one directory.
+install(TARGETS symbid symbi symbi-spawn symbi-engine symbi-init symbi-guest RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 add_custom_command(TARGET symbi POST_BUILD VERBATIM
   COMMAND ${CMAKE_COMMAND} -E create_symlink symbi ${CMAKE_BINARY_DIR}/bin/symbiont)
 install(FILES ${CMAKE_BINARY_DIR}/bin/symbiont DESTINATION ${CMAKE_INSTALL_BINDIR})

@@ -2,8 +2,10 @@
 /* paths.c - where things are when nobody says. L0. */
 #include "lib/paths.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 void paths_default(struct paths *ret)
@@ -29,4 +31,17 @@ void paths_default(struct paths *ret)
 		snprintf(ret->state, sizeof ret->state, "%s/symbi", state);
 	else
 		snprintf(ret->state, sizeof ret->state, "%s/.local/state/symbi", home ? home : "/tmp");
+}
+
+int paths_beside(const char *name, char ret[static PATH_MAX])
+{
+	ssize_t n = readlink("/proc/self/exe", ret, PATH_MAX - 1);
+	ret[n > 0 ? n : 0] = 0;
+	char *slash = strrchr(ret, '/');
+	if (n < 0 || !slash)
+		return n < 0 ? -errno : -ENOENT;
+	size_t left = (size_t)(PATH_MAX - (slash + 1 - ret));
+	if ((size_t)snprintf(slash + 1, left, "%s", name) >= left)
+		return -ENAMETOOLONG;
+	return access(ret, X_OK) < 0 ? -errno : 0;
 }

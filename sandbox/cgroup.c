@@ -313,6 +313,37 @@ int cgroup_join(const struct cgroup *g)
 	return 0;
 }
 
+int cgroup_doors(const struct cgroup *g, int ret[static CGROUP_DOORS])
+{
+	char path[NAME_MAX + 32];
+	int n = 0;
+	_Static_assert((int)CONTROLLERS <= CGROUP_DOORS, "one a hierarchy");
+	snprintf(path, sizeof path, "%s/cgroup.procs", g->name);
+	for (int c = 0; c < CONTROLLERS; c++) {
+		if (!has_dir(g->base, c))
+			continue;
+		ret[n] = openat(g->base->dir[c], path, O_WRONLY | O_CLOEXEC);
+		if (ret[n] < 0) {
+			int eno = errno;
+			while (n)
+				close(ret[--n]);
+			return -eno;
+		}
+		n++;
+	}
+	return n;
+}
+
+int cgroup_join_by(const int *doors, int n, pid_t pid)
+{
+	char text[16];
+	int len = snprintf(text, sizeof text, "%d", pid);
+	for (int i = 0; i < n; i++)
+		if (write(doors[i], text, (size_t)len) < 0)
+			return -errno;
+	return 0;
+}
+
 static void kill_one(void *arg, pid_t pid)
 {
 	(void)arg;

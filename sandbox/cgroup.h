@@ -42,6 +42,11 @@ void cgroup_put(struct cgroup *g);
 int cgroup_limit(struct cgroup *g, const struct sandbox_limits *l, int workdir, struct err *e);
 /* In the child, between clone and exec: join all of its hierarchies. 0 or -errno. Only system calls. */
 int cgroup_join(const struct cgroup *g);
+/* The same for another process, by descriptors that cgroup_doors opened (CLOEXEC, the caller's) for who has not the group's
+ * directories: how many, or -errno. */
+#define CGROUP_DOORS 8
+int cgroup_doors(const struct cgroup *g, int ret[static CGROUP_DOORS]);
+int cgroup_join_by(const int *doors, int n, pid_t pid);
 void cgroup_kill(struct cgroup *g);
 int cgroup_freeze(struct cgroup *g, bool frozen);
 void cgroup_each_pid(const struct cgroup *g, void (*fn)(void *arg, pid_t pid), void *arg);

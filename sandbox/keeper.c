@@ -52,16 +52,19 @@ static _Noreturn void keep(struct keeper_report *r, int fd)
 }
 
 /* Descriptors that the program needs, moved to 3 and up in order, and nothing else stays open. */
-void keeper_keep_fds(struct spawn_start *s, int *fd)
+void keeper_keep_fds(struct spawn_start *s, int *more, size_t n)
 {
-	int *want[] = {&s->stdio[0], &s->stdio[1], &s->stdio[2], fd, &s->cwd_fd, &s->netns};
-	for (size_t i = 0; i < ARRAY_LEN(want); i++)
+	int *want[5 + KEEPER_MORE] = {&s->stdio[0], &s->stdio[1], &s->stdio[2], &s->cwd_fd, &s->netns};
+	size_t all = 5;
+	for (size_t i = 0; i < n; i++)
+		want[all++] = &more[i];
+	for (size_t i = 0; i < all; i++)
 		if (*want[i] >= 0)
 			*want[i] = fcntl(*want[i], F_DUPFD_CLOEXEC, 100);
-	for (size_t i = 0; i < ARRAY_LEN(want); i++)
+	for (size_t i = 0; i < all; i++)
 		if (*want[i] >= 0)
 			*want[i] = dup3(*want[i], 3 + (int)i, O_CLOEXEC);
-	close_range(3 + ARRAY_LEN(want), ~0u, 0);
+	close_range(3 + (unsigned)all, ~0u, 0);
 }
 
 pid_t keeper_start(const struct spawn_start *s, uint64_t id, int fd, uint32_t mark, struct err *e)
@@ -80,7 +83,7 @@ pid_t keeper_start(const struct spawn_start *s, uint64_t id, int fd, uint32_t ma
 	if (getppid() != spawner)
 		_exit(1);
 	setsid();
-	keeper_keep_fds(&mine, &fd);
+	keeper_keep_fds(&mine, &fd, 1);
 	proctree_mark(mark);
 	r.pid = spawn_child(&mine, &r.layers, &r.err);
 	for (int i = 0; i < 3; i++)

@@ -21,8 +21,10 @@ struct keeper_report { /* what a keeper writes to its pipe: at most two, each in
 	uint64_t oom_kills, pids_refused;
 };
 
-/* In a process of its own: of all descriptors s's streams and directory stay, and *fd, under other numbers. */
-void keeper_keep_fds(struct spawn_start *s, int *fd);
+/* In a process of its own: of all descriptors s's streams and directory stay, and the n at more (at most KEEPER_MORE; -1:
+ * none), under other numbers. */
+#define KEEPER_MORE 10
+void keeper_keep_fds(struct spawn_start *s, int *more, size_t n);
 
 /* Start a keeper for s. Its pid, or -errno. report is the writing end, kept open by the keeper. mark: see
  * proctree_mark. */

@@ -28,10 +28,12 @@
 #include <unistd.h>
 
 #include "lib/mem.h"
+#include "lib/sys.h"
 #include "sandbox/proctree.h"
 #include "sandbox/shim.h"
 
 #define LOG_TAIL     1500
+#define GUEST_WAIT_NS 10000000000ull
 
 struct shim {
 	const struct spawn_start *start;
@@ -39,6 +41,9 @@ struct shim {
 	const char *dir;
 	const char *step;     /* that failed already; NULL: none */
 	const char *platform; /* flag for gVisor; NULL: what its build does best */
+	struct oci_guest guest; /* of an engine */
+	uint64_t guest_by_ns;	/* when it must have come; 0: the engine is not done yet */
+	char socket[PATH_MAX];	/* the engine's */
 	uint64_t id;
 	char command[PATH_MAX];
 	char name[40]; /* of the container: unique on the machine, as gVisor makes a socket by it */
@@ -49,6 +54,7 @@ struct shim {
 	bool started;  /* the program runs or has run */
 	bool ending;   /* the spawner died: end it all */
 	int refused;   /* errno of its execve */
+	struct err failure; /* of an engine's container, other than that */
 	bool full;     /* its output could not be written */
 	bool told;     /* symbi-init, or what was full, said how it ended: */
 	int status;    /* as by wait */
@@ -65,8 +71,8 @@ static _Noreturn void become(const struct shim *s, const char *const *words, boo
 	snprintf(root, sizeof root, "%s/state", s->dir);
 	snprintf(log, sizeof log, "%s/log", s->dir);
 	argv[n++] = s->runtime->name;
-	argv[n++] = "--root";
-	argv[n++] = root;
+	argv[n++] = s->runtime->engine ? "--socket" : "--root";
+	argv[n++] = s->runtime->engine ? s->socket : root;
 	argv[n++] = "--log";
 	argv[n++] = log;
 	for (const char *const *f = s->runtime->flags; *f; f++)
@@ -104,7 +110,9 @@ static void hand_on(struct shim *s, int sig)
 	char text[8];
 	snprintf(text, sizeof text, "%d", sig);
 	const char *words[] = {"kill", s->name, text, NULL};
-	if (s->started)
+	if (s->runtime->engine)
+		oci_guest_signal(&s->guest, sig);
+	else if (s->started)
 		command(s, words, false);
 }
 
@@ -189,6 +197,17 @@ static void tail(const char *path, char out[static LOG_TAIL])
 static void explain(struct shim *s, struct err *e)
 {
 	char path[PATH_MAX], text[LOG_TAIL], *from = text;
+	if (s->failure.code) {
+		*e = s->failure;
+		return;
+	}
+	if (s->guest_by_ns) {
+		err_set(e, ERR_SPAWN_FAILED,
+			"'%s' could not be started: the engine at '%s' started its container, but nothing of it came back: is "
+			"it on this machine, with this state directory?",
+			s->start->program, s->socket);
+		return;
+	}
 	snprintf(path, sizeof path, "%s/log", s->dir);
 	tail(path, text);
 	for (char *p = text; (p = strstr(p, "msg=")); p++) /* runc, crun: the last message is the reason */
@@ -242,6 +261,32 @@ static void let_go(struct shim *s)
 			close(take_fd(&s->stdio[i]));
 }
 
+/* The engine has made its container, and symbi-init is on its way. */
+static void await_guest(struct shim *s, int status)
+{
+	if (status == 0)
+		s->guest_by_ns = clock_mono_ns() + GUEST_WAIT_NS;
+	else
+		close(take_fd(&s->guest.listener));
+}
+
+/* Is there still to come something of an engine's container? It is no child of ours. */
+static bool guest_is_due(struct shim *s)
+{
+	struct pollfd gone = {.fd = s->guest.pidfd, .events = POLLIN};
+	if (s->guest.listener >= 0 && s->guest_by_ns && clock_mono_ns() > s->guest_by_ns)
+		close(take_fd(&s->guest.listener));
+	if (s->guest.pidfd >= 0 && poll(&gone, 1, 0) == 1)
+		close(take_fd(&s->guest.pidfd));
+	return s->guest.listener >= 0 || s->guest.pidfd >= 0;
+}
+
+static void guest_arrives(struct shim *s)
+{
+	if (oci_guest_arrives(&s->guest, s->stdio, (uid_t)s->start->uid, &s->layers, &s->failure) < 0 || s->guest.pidfd >= 0)
+		let_go(s);
+}
+
 /* Children that ended; false when none is left. */
 static bool reap(struct shim *s)
 {
@@ -252,7 +297,9 @@ static bool reap(struct shim *s)
 			continue;
 		s->asked = 0;
 		read_told(s);
-		if (s->started || s->refused || status == 0 || !try_again(s))
+		if (s->guest.listener >= 0)
+			await_guest(s, status);
+		else if (s->started || s->refused || status == 0 || !try_again(s))
 			let_go(s);
 	}
 	return pid == 0;
@@ -272,20 +319,31 @@ static void on_signal(struct shim *s)
 static void serve(struct shim *s)
 {
 	char events[4096];
-	struct pollfd p[] = {{.fd = s->signals, .events = POLLIN}, {.fd = s->watch, .events = POLLIN}, {.events = POLLIN}, {.events = POLLIN}};
-	while (reap(s)) {
+	struct pollfd p[] = {{.fd = s->signals, .events = POLLIN},
+			     {.fd = s->watch, .events = POLLIN},
+			     {.events = POLLIN},
+			     {.events = POLLIN},
+			     {.events = POLLIN},
+			     {.events = POLLIN}};
+	while (reap(s) | guest_is_due(s)) {
 		/* With the program goes what it left, and a runtime that takes its time. */
-		if (s->ending || s->told)
+		if (s->ending || s->told) {
 			proctree_kill(getpid());
+			oci_guest_signal(&s->guest, SIGKILL);
+		}
 		p[2].fd = s->pipe[1];
 		p[3].fd = s->pipe[2];
-		poll(p, ARRAY_LEN(p), s->ending || s->told ? 2 : -1);
+		p[4].fd = s->guest.listener;
+		p[5].fd = s->guest.pidfd;
+		poll(p, ARRAY_LEN(p), s->ending || s->told ? 2 : s->guest.listener >= 0 ? 100 : -1);
 		on_signal(s);
 		if (p[1].revents && read(s->watch, events, sizeof events) > 0)
 			read_told(s);
 		for (int i = 1; i < 3; i++)
 			if (p[i + 1].revents && s->pipe[i] >= 0)
 				pump(s, i);
+		if (p[4].revents && s->guest.listener >= 0)
+			guest_arrives(s);
 	}
 	read_told(s);
 	drain(s);
@@ -324,6 +382,8 @@ static const char *own_mounts(const struct oci_runtime *r)
 	char path[300];
 	if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
 		return "mounts of its own";
+	if (r->engine) /* has its own */
+		return NULL;
 	DIR *d = opendir("/sys/fs/cgroup");
 	for (struct dirent *f; d && (f = readdir(d));) {
 		if (*f->d_name == '.' || (r->own_group && strcmp(f->d_name, "devices") == 0))
@@ -348,7 +408,11 @@ static int prepare(struct shim *s, struct err *e)
 		return err_sys(e, ERR_SPAWN_FAILED, errno, "'%s' could not be started: %s", s->start->program, step);
 	if (mkdir(s->dir, 0700) < 0)
 		return err_sys(e, ERR_SPAWN_FAILED, errno, "'%s'", s->dir);
-	int r = oci_bundle(s->start, s->runtime, s->dir, e);
+	if (s->runtime->engine && oci_guest_expect(&s->guest, s->dir, s->start) < 0)
+		return err_sys(e, ERR_SPAWN_FAILED, errno, "'%s/" OCI_STREAMS "'", s->dir);
+	int r = s->runtime->engine ? oci_engine_socket(s->runtime, s->socket, e) : 0;
+	if (r == 0)
+		r = oci_bundle(s->start, s->runtime, s->dir, e);
 	snprintf(told, sizeof told, "%s/told", s->dir);
 	if (r == 0 && inotify_add_watch(s->watch, told, IN_MODIFY) < 0)
 		r = err_sys(e, ERR_SPAWN_FAILED, errno, "'%s'", told);
@@ -383,12 +447,18 @@ pid_t oci_start(const struct spawn_start *start, const struct oci_runtime *rt,
 	if (pid > 0)
 		return pid;
 	struct spawn_start mine = *start;
-	struct shim s = {.start = &mine, .runtime = rt, .layers = *layers, .dir = dir, .id = id};
+	struct shim s = {.start = &mine, .runtime = rt, .layers = *layers, .dir = dir, .id = id,
+			 .guest = {.listener = -1, .pidfd = -1}};
+	int more[1 + CGROUP_DOORS] = {fd}, doors = rt->engine && mine.group ? cgroup_doors(mine.group, more + 1) : 0;
 	if (oci_command(rt, s.command) < 0)
 		_exit(1);
-	s.step = shim_begin(&mine, &fd, spawner, mark, "symbi-oci");
+	s.step = shim_begin(&mine, more, 1 + (size_t)(doors > 0 ? doors : 0), spawner, mark, "symbi-oci");
+	if (!s.step && rt->engine && doors <= 0)
+		s.step = "its cgroup: without one an engine's container cannot be held";
+	s.guest.doors_n = doors;
 	snprintf(s.name, sizeof s.name, "symbi-%08x-%d", mark, getpid());
-	s.report = fd;
+	s.report = more[0];
+	memcpy(s.guest.doors, more + 1, sizeof s.guest.doors);
 	for (int i = 0; i < 3; i++)
 		s.stdio[i] = mine.stdio[i];
 	shim(&s);

@@ -1,11 +1,16 @@
 /* SPDX-License-Identifier: MIT */
-/* oci.h - programs in containers of an OCI runtime (runc, crun, runsc): a bundle made from the start that the spawner
- * would do itself, and a shim that has the runtime run it. L1; single-threaded.
+/* oci.h - programs in containers of an OCI runtime (runc, crun, runsc) or of an engine that speaks Docker's API (docker,
+ * podman): a bundle made from the start that the spawner would do itself, and a shim that has it run. L1; single-threaded.
  *
  * The shim is the spawner's child and stands for the program: signals to it are handed on, it ends as the program
  * ended, and all that the runtime leaves running is below it and in the job's cgroup. Limits are that cgroup's; the
  * runtimes are kept from making groups of their own, but for runc, which insists on one for devices. A bundle is a
- * directory; with it goes everything that a runtime remembers of its container. */
+ * directory; with it goes everything that a runtime remembers of its container.
+ *
+ * An engine's containers are children of its daemon, in groups of its choice. So symbi-init, pid 1 of each, first comes to
+ * a socket of the shim's: that tells its pid, the shim moves it into the job's cgroup, and only then hands it the program's
+ * own streams. What follows is as for a runtime: the same limits, kill, freeze and usage, and nothing passes through the
+ * engine's daemon. symbi-engine (cmd/symbi-engine) translates the bundle into the engine's words. */
 #pragma once
 
 #include "sandbox/keeper.h"
@@ -15,6 +20,8 @@ struct oci_runtime {
 	const char *const *flags;    /* NULL-ended, before the command word */
 	bool gvisor;                 /* a kernel of its own */
 	bool own_group;              /* makes a cgroup for devices whatever it is told */
+	const char *engine;          /* where its socket lies unless the environment says otherwise; NULL: a runtime */
+	const char *engine_env;      /* that variable: unix://PATH */
 };
 
 /* The runtime of a driver, NULL for a driver that is none. */
@@ -36,6 +43,26 @@ void oci_discard(const char *dir);
 /* All that are below `base`. */
 void oci_discard_all(const char *base);
 
+/* ---- oci_engine.c ---- */
+
+#define OCI_STREAMS "streams" /* below a bundle: the socket to which symbi-init comes */
+struct oci_guest { /* pid 1 of an engine's container */
+	int listener;	      /* -1: it has come */
+	int doors[CGROUP_DOORS], doors_n;
+	int pidfd;	      /* -1: it has not come, or is gone */
+};
+
+/* The socket of an engine, from its variable or where it lies by default. 0, or -EINVAL when the variable names none. */
+int oci_engine_socket(const struct oci_runtime *r, char ret[static PATH_MAX], struct err *e);
+/* Does an engine answer there within some seconds? */
+int oci_engine_answers(const char *socket, struct err *e);
+/* Wait for it below dir: the socket for s->uid. 0 or -errno. */
+int oci_guest_expect(struct oci_guest *g, const char *dir, const struct spawn_start *s);
+/* It comes: see that at least the layers of *l hold it, and say there which do; put it into the cgroup and give it the
+ * streams. 0, or -errno: then it is gone. */
+int oci_guest_arrives(struct oci_guest *g, const int stdio[3], uid_t uid, struct sandbox_layers *l, struct err *e);
+void oci_guest_signal(const struct oci_guest *g, int sig);
+
 /* ---- oci_bundle.c ---- */
 
 /* Make the bundle: rootfs, config.json and the file that tells how it went. 0 or -errno. */
@@ -47,4 +74,4 @@ void oci_group_name(const char *dir, char ret[static 32]);
 /* ---- drivers, for the registry ---- */
 
 struct sandbox_driver;
-extern const struct sandbox_driver oci_crun, oci_runc, oci_runsc;
+extern const struct sandbox_driver oci_crun, oci_runc, oci_runsc, oci_docker, oci_podman;

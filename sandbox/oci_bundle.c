@@ -17,11 +17,13 @@
 
 #include "lib/crc32c.h"
 #include "lib/mem.h"
+#include "lib/paths.h"
 #include "sandbox/box_i.h"
 #include "sandbox/oci.h"
 
-#define INIT_AT   "run/symbi/init" /* in the container, with what it writes: */
-#define TOLD_AT   "run/symbi/told"
+#define INIT_AT	   "run/symbi/init" /* in the container, with what it writes: */
+#define TOLD_AT	   "run/symbi/told"
+#define STREAMS_AT "run/symbi/streams"
 
 void oci_group_name(const char *dir, char ret[static 32])
 {
@@ -71,19 +73,6 @@ static int workdir_is(const struct spawn_start *s)
 	return a.st_dev == b.st_dev && a.st_ino == b.st_ino ? 0 : -ESTALE;
 }
 
-static int beside_us(const char *name, char ret[static PATH_MAX])
-{
-	ssize_t n = readlink("/proc/self/exe", ret, PATH_MAX - 1);
-	if (n < 0)
-		return -errno;
-	ret[n] = 0;
-	char *slash = strrchr(ret, '/');
-	if ((size_t)snprintf(slash + 1, (size_t)(PATH_MAX - (slash + 1 - ret)), "%s", name) >=
-	    (size_t)(PATH_MAX - (slash + 1 - ret)))
-		return -ENAMETOOLONG;
-	return access(ret, X_OK) < 0 ? -errno : 0;
-}
-
 /* gVisor's has no size: what is in it counts as the program's memory. */
 static void add_temporary(json_t *m, const struct spawn_start *s, const struct oci_runtime *r, const char *name,
 			  const char *path, const char *exec)
@@ -110,13 +99,17 @@ static void add_kernels(json_t *m, const struct spawn_start *s, const struct oci
 
 /* Its view of the tree, mounted at DIR/symbi in the shim's mount namespace, so that the runtime takes what was looked at
  * here and not what has the name by then. 0 or -errno. */
-static int add_symbi(int root, json_t *m, const struct spawn_start *s, const char *dir)
+static int add_symbi(int root, json_t *m, const struct spawn_start *s, const struct oci_runtime *r, const char *dir)
 {
 	char path[PATH_MAX];
 	if (!s->view)
 		return 0;
 	autoclose int tree = box_take_symbi(s);
 	snprintf(path, sizeof path, "%s" OCI_SYMBI, dir);
+	if (r->engine && tree >= 0) { /* not in our namespace of mounts: it takes the view by its name */
+		add_mount(m, "bind", s->view, SANDBOX_SYMBI + 1, TEXTS("bind", "rw", "rprivate"));
+		return box_make_dirs(root, SANDBOX_SYMBI + 1, true) ? 0 : -errno;
+	}
 	if (tree < 0 || mkdir(path, 0755) < 0 || move_mount(tree, "", AT_FDCWD, path, MOVE_MOUNT_F_EMPTY_PATH) < 0)
 		return -errno;
 	add_mount(m, "bind", path, SANDBOX_SYMBI + 1, TEXTS("bind", "rw", "nosuid", "nodev", "noexec", "rprivate"));
@@ -149,19 +142,23 @@ static json_t *make_root(const struct spawn_start *s, const struct oci_runtime *
 	if (at == 0)
 		at = workdir_is(s);
 	if (at == 0)
-		at = beside_us("symbi-init", init);
+		at = paths_beside("symbi-init", init);
 	if (at == 0 && strncmp(s->cwd, "/tmp/", 5) != 0 && /* else it lies in what is mounted there */
 	    !box_make_dirs(root, s->cwd + 1, true))
 		at = -errno;
 	if (at == 0)
-		at = add_symbi(root, m, s, dir);
-	if (at == 0 && (!box_put(root, INIT_AT, "") || !box_put(root, TOLD_AT, "")))
+		at = add_symbi(root, m, s, r, dir);
+	if (at == 0 && (!box_put(root, INIT_AT, "") || !box_put(root, TOLD_AT, "") ||
+			(r->engine && !box_put(root, STREAMS_AT, ""))))
 		at = -errno;
 	add_kernels(m, s, r);
 	add_mount(m, "bind", s->cwd, s->cwd + 1, TEXTS("bind", "rw", "nosuid", "nodev", "rprivate"));
 	add_mount(m, "bind", init, INIT_AT, TEXTS("bind", "ro", "nosuid", "nodev", "rprivate"));
 	snprintf(path, sizeof path, "%s/told", dir);
 	add_mount(m, "bind", path, TOLD_AT, TEXTS("bind", "rw", "nosuid", "nodev", "noexec", "rprivate"));
+	snprintf(path, sizeof path, "%s/" OCI_STREAMS, dir);
+	if (r->engine)
+		add_mount(m, "bind", path, STREAMS_AT, TEXTS("bind", "rw", "nosuid", "nodev", "noexec", "rprivate"));
 	if (at == 0)
 		return m;
 	json_decref(m);
@@ -183,12 +180,27 @@ static json_t *rlimits(const struct spawn_start *s)
 	return a;
 }
 
-static json_t *process(const struct spawn_start *s)
+/* Which variables are not the program's, though runtimes and engines add them. */
+static void added_variables(const struct spawn_start *s, char out[static 64])
 {
-	bool home = false;
-	for (char **p = s->envp; *p; p++)
-		home |= strncmp(*p, "HOME=", 5) == 0;
-	json_t *args = TEXTS("/" INIT_AT, "/" TOLD_AT, home ? "+HOME" : "-HOME", s->program);
+	static const char *const added[] = {"HOME", "HOSTNAME", "PATH", "TERM", "container"};
+	size_t at = 0;
+	out[0] = 0;
+	for (size_t i = 0; i < ARRAY_LEN(added); i++) {
+		size_t n = strlen(added[i]);
+		bool own = false;
+		for (char **p = s->envp; *p; p++)
+			own |= strncmp(*p, added[i], n) == 0 && (*p)[n] == '=';
+		if (!own)
+			at += (size_t)snprintf(out + at, 64 - at, "%s%s", at ? "," : "", added[i]);
+	}
+}
+
+static json_t *process(const struct spawn_start *s, const struct oci_runtime *r)
+{
+	char added[64];
+	added_variables(s, added);
+	json_t *args = TEXTS("/" INIT_AT, "/" TOLD_AT, r->engine ? "/" STREAMS_AT : "-", added, s->program);
 	for (char **p = s->argv; *p; p++)
 		json_array_append_new(args, json_string(*p));
 	return json_pack("{sb s{sI sI si} so so ss s{s[] s[] s[] s[] s[]} sb so}", "terminal", 0, "user", "uid",
@@ -305,7 +317,7 @@ int oci_bundle(const struct spawn_start *s, const struct oci_runtime *r, const c
 	json_t *mounts = make_told(s, dir) < 0 ? NULL : make_root(s, r, dir);
 	if (!mounts)
 		return err_sys(e, ERR_SPAWN_FAILED, errno, "its container in '%s'", dir);
-	json_t *config = json_pack("{ss so s{ss sb} ss so so}", "ociVersion", "1.0.2", "process", process(s), "root",
+	json_t *config = json_pack("{ss so s{ss sb} ss so so}", "ociVersion", "1.0.2", "process", process(s, r), "root",
 				   "path", "rootfs", "readonly", 1, "hostname", "symbi", "mounts", mounts, "linux",
 				   in_linux(s, r, dir));
 	snprintf(path, sizeof path, "%s/config.json", dir);

@@ -8,18 +8,21 @@
 #include <unistd.h>
 
 #include "lib/mem.h"
+#include "lib/paths.h"
 #include "sandbox/box_i.h"
 #include "sandbox/oci.h"
 
-static const char *const runc_flags[] = {NULL};
+static const char *const no_flags[] = {NULL};
 static const char *const crun_flags[] = {"--cgroup-manager=disabled", NULL};
 /* Its cgroup is the job's; no program in it reaches a host's socket or pipe that it was not given. */
 static const char *const runsc_flags[] = {"--ignore-cgroups", "--network=none", "--overlay=false", NULL};
 
 static const struct oci_runtime runtimes[] = {
 	{.name = "crun", .flags = crun_flags},
-	{.name = "runc", .flags = runc_flags, .own_group = true},
+	{.name = "runc", .flags = no_flags, .own_group = true},
 	{.name = "runsc", .flags = runsc_flags, .gvisor = true},
+	{.name = "docker", .flags = no_flags, .engine = "/run/docker.sock", .engine_env = "DOCKER_HOST"},
+	{.name = "podman", .flags = no_flags, .engine = "/run/podman/podman.sock", .engine_env = "CONTAINER_HOST"},
 };
 
 const struct oci_runtime *oci_runtime_named(const char *name)
@@ -32,6 +35,8 @@ const struct oci_runtime *oci_runtime_named(const char *name)
 
 int oci_command(const struct oci_runtime *r, char ret[static PATH_MAX])
 {
+	if (r->engine)
+		return paths_beside("symbi-engine", ret);
 	static const char *const dirs[] = {"/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"};
 	for (size_t i = 0; i < ARRAY_LEN(dirs); i++) {
 		snprintf(ret, PATH_MAX, "%s/%s", dirs[i], r->name);
@@ -81,6 +86,32 @@ static int available(const char *name, uint32_t more, struct sandbox_layers *ret
 	return no_devices_group(r, e);
 }
 
+static int engine_available(const char *name, uint32_t more, struct sandbox_layers *ret, struct err *e)
+{
+	char path[PATH_MAX];
+	const struct oci_runtime *r = oci_runtime_named(name);
+	if (geteuid() != 0)
+		return err_set(e, ERR_SEC_TIER, "%s is asked by root's daemon only: run as root", name);
+	int at = oci_engine_socket(r, path, e);
+	if (at == 0)
+		at = oci_engine_answers(path, e);
+	*ret = (struct sandbox_layers){
+		.active = LAYER_BIT(LAYER_MOUNT) | LAYER_BIT(LAYER_PID) | LAYER_BIT(LAYER_NET) | LAYER_BIT(LAYER_IPC) |
+			  LAYER_BIT(LAYER_UTS) | LAYER_BIT(LAYER_SECCOMP) | LAYER_BIT(LAYER_NO_NEW_PRIVS) |
+			  LAYER_BIT(LAYER_NO_CAPS) | LAYER_BIT(LAYER_OWN_UID) | more};
+	return at;
+}
+
+static int docker_available(struct sandbox_layers *ret, struct err *e)
+{
+	return engine_available("docker", LAYER_BIT(LAYER_CGROUP), ret, e);
+}
+
+static int podman_available(struct sandbox_layers *ret, struct err *e)
+{
+	return engine_available("podman", 0, ret, e); /* with cgroup v1 it makes no namespace for them */
+}
+
 static int crun_available(struct sandbox_layers *ret, struct err *e)
 {
 	return available("crun", LAYER_BIT(LAYER_CGROUP) | LAYER_BIT(LAYER_SECCOMP), ret, e);
@@ -118,4 +149,20 @@ const struct sandbox_driver oci_runsc = {
 	.networks = 1u << NETWORK_NONE, /* its loopback is its own: no door in it */
 	.doc = "gVisor: a kernel in user space between the program and the machine's",
 	.available = runsc_available,
+};
+const struct sandbox_driver oci_docker = {
+	.name = "docker",
+	.tier = TIER_1,
+	.networks = 1u << NETWORK_NONE,
+	.by_name = true, /* no Landlock, and a daemon that is root */
+	.doc = "a container by the Docker engine at DOCKER_HOST: namespaces, a root of its own, seccomp, no network, never root",
+	.available = docker_available,
+};
+const struct sandbox_driver oci_podman = {
+	.name = "podman",
+	.tier = TIER_1,
+	.networks = 1u << NETWORK_NONE,
+	.by_name = true, /* no Landlock, and a service that is root */
+	.doc = "a container by podman's service at CONTAINER_HOST: namespaces, a root of its own, seccomp, no network, never root",
+	.available = podman_available,
 };

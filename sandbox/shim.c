@@ -12,7 +12,7 @@
 
 #include "sandbox/proctree.h"
 
-const char *shim_begin(struct spawn_start *s, int *report, pid_t spawner, uint32_t mark, const char *name)
+const char *shim_begin(struct spawn_start *s, int *kept, size_t n, pid_t spawner, uint32_t mark, const char *name)
 {
 	prctl(PR_SET_NAME, name);
 	prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
@@ -23,7 +23,7 @@ const char *shim_begin(struct spawn_start *s, int *report, pid_t spawner, uint32
 	int eno = errno;
 	setsid();
 	spawn_nice(s);
-	keeper_keep_fds(s, report);
+	keeper_keep_fds(s, kept, n);
 	proctree_mark(mark);
 	errno = eno;
 	return step;

@@ -11,9 +11,9 @@
 /* Sent to a shim when its spawner dies: it ends everything then. */
 #define SHIM_SPAWNER_DIED SIGRTMAX
 
-/* In the new process: into the job's group, out of the spawner's descriptors but s's streams, directory and *report. `spawner` is
- * its pid. NULL, or the step that failed with errno. */
-const char *shim_begin(struct spawn_start *s, int *report, pid_t spawner, uint32_t mark, const char *name);
+/* In the new process: into the job's group, out of the spawner's descriptors but s's streams, directory and the n at kept (keeper.h).
+ * `spawner` is its pid. NULL, or the step that failed with errno. */
+const char *shim_begin(struct spawn_start *s, int *kept, size_t n, pid_t spawner, uint32_t mark, const char *name);
 /* A descriptor that reads its signals; all are blocked. -1 with errno. */
 int shim_signals(void);
 /* What a shim writes into files for its program is under the program's limit of a file's size. */

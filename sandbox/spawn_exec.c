@@ -9,6 +9,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "lib/paths.h"
 #include "sandbox/sandbox.h"
 
 static _Noreturn void become_spawner(const char *path, int sock, const char *state_dir, const struct rlimit *files,
@@ -30,16 +31,10 @@ static _Noreturn void become_spawner(const char *path, int sock, const char *sta
 
 int spawn_server_start(const char *state_dir, const struct rlimit *files, bool once, pid_t *ret_pid, struct err *e)
 {
-	char self[PATH_MAX], path[PATH_MAX + 16];
-	int sv[2];
-	ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
-	if (n < 0)
-		return err_sys(e, ERR_SPAWN_LOST, errno, "/proc/self/exe");
-	self[n] = 0;
-	*strrchr(self, '/') = 0;
-	snprintf(path, sizeof path, "%s/symbi-spawn", self);
-	if (access(path, X_OK) < 0)
-		return err_sys(e, ERR_SPAWN_LOST, errno, "'%s'", path);
+	char path[PATH_MAX];
+	int sv[2], r = paths_beside("symbi-spawn", path);
+	if (r < 0)
+		return err_sys(e, ERR_SPAWN_LOST, -r, "'%s'", path);
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sv) < 0)
 		return err_sys(e, ERR_SPAWN_LOST, errno, "the spawner's socket");
 	pid_t pid = fork();

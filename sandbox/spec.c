@@ -82,7 +82,8 @@ static const struct sandbox_driver proc = {
 	.doc = "namespaces, a root of its own, seccomp, Landlock, no network but what is asked for, never root",
 	.available = box_available,
 };
-const struct sandbox_driver *const sandbox_drivers[] = {&native, &proc, &oci_crun, &oci_runc, &oci_runsc, &vm_qemu, NULL};
+const struct sandbox_driver *const sandbox_drivers[] = {&native, &proc, &oci_crun, &oci_runc, &oci_docker, &oci_podman, &oci_runsc, &vm_qemu,
+							NULL};
 
 _Static_assert(ARRAY_LEN(sandbox_drivers) == SANDBOX_DRIVERS + 1, "each driver has a number");
 

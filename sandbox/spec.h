@@ -20,7 +20,7 @@ int sandbox_network_available(const struct sandbox_driver *d, enum sandbox_netwo
 /* Where d stands in sandbox_drivers. */
 uint32_t sandbox_driver_number(const struct sandbox_driver *d);
 /* How many there are. */
-#define SANDBOX_DRIVERS 6u
+#define SANDBOX_DRIVERS 8u
 
 /* Check all of s; program gets the resolved path of what will be executed. argv[0] is a path,
  * taken from s->cwd when it is relative, or a name that is looked up in the PATH of s->envp; entries of s->allow are absolute paths or names in the

@@ -191,7 +191,7 @@ pid_t vm_start(const struct spawn_start *start, const struct sandbox_layers *lay
 		return pid;
 	struct keeper_report failed = {.id = id, .pid = -1};
 	struct spawn_start mine = *start;
-	const char *step = shim_begin(&mine, &report, spawner, mark, "symbi-vm");
+	const char *step = shim_begin(&mine, &report, 1, spawner, mark, "symbi-vm");
 	v = (struct vm){.start = &mine, .layers = *layers, .id = id, .report = report, .port = -1, .saving = -1, .ram = -1, .qmp = -1};
 	memcpy(v.stdio, mine.stdio, sizeof v.stdio);
 	int r = prepare(&v, step, &failed.err);

@@ -10,7 +10,10 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -70,12 +73,47 @@ static void reap(pid_t program, int out)
 	}
 }
 
+/* What the runtime added to the environment, names with commas between. */
+static void remove_variables(char *names)
+{
+	for (char *name; (name = strsep(&names, ","));)
+		if (*name)
+			unsetenv(name);
+}
+
+/* Who made this container is no parent of ours, and its streams are not the program's: they come from a socket, once we
+ * are where we shall be held. */
+static int take_streams(const char *path)
+{
+	struct sockaddr_un to = {.sun_family = AF_UNIX};
+	union {
+		struct cmsghdr align;
+		char bytes[CMSG_SPACE(3 * sizeof(int))];
+	} control;
+	char one;
+	struct iovec part = {&one, 1};
+	struct msghdr m = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
+	int fds[3], fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+	snprintf(to.sun_path, sizeof to.sun_path, "%s", path);
+	if (fd < 0 || connect(fd, (struct sockaddr *)&to, sizeof to) < 0 || recvmsg(fd, &m, MSG_CMSG_CLOEXEC) != 1)
+		return -1;
+	const struct cmsghdr *c = CMSG_FIRSTHDR(&m);
+	if (!c || c->cmsg_type != SCM_RIGHTS || c->cmsg_len != CMSG_LEN(sizeof fds))
+		return -1;
+	memcpy(fds, CMSG_DATA(c), sizeof fds);
+	for (int i = 0; i < 3; i++)
+		if (dup2(fds[i], i) < 0)
+			return -1;
+	close(fd);
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
 	sigset_t all;
-	if (argc < 5) {
-		fputs("usage: symbi-init FILE +HOME|-HOME PROGRAM ARGV0 [ARG...]\npid 1 of a container of symbid; not to be run by "
-		      "hand.\n",
+	if (argc < 6) {
+		fputs("usage: symbi-init FILE SOCKET|- VARIABLES PROGRAM ARGV0 [ARG...]\npid 1 of a container of symbid; not to be "
+		      "run by hand.\n",
 		      stderr);
 		return 2;
 	}
@@ -84,11 +122,12 @@ int main(int argc, char **argv)
 		perror(argv[1]);
 		return 127;
 	}
-	if (argv[2][0] == '-') /* a runtime adds it where it is not given */
-		unsetenv("HOME");
 	sigfillset(&all);
 	sigprocmask(SIG_SETMASK, &all, NULL);
-	pid_t program = start(argv + 3, out);
+	if (strcmp(argv[2], "-") != 0 && take_streams(argv[2]) < 0)
+		return 127;
+	remove_variables(argv[3]);
+	pid_t program = start(argv + 4, out);
 	for (int i = 0; i < 3; i++)
 		close(i); /* else who reads its output waits for us */
 	for (;;) {

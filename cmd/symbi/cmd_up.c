@@ -10,6 +10,7 @@
 
 #include "cli.h"
 #include "lib/mem.h"
+#include "lib/paths.h"
 
 #define ARGS_MAX 64
 
@@ -18,7 +19,7 @@ struct up {
 	const char *config[16];
 	unsigned configs;
 	bool native, no_fuse, foreground;
-	char daemon[PATH_MAX + 16];
+	char daemon[PATH_MAX];
 	char log[PATH_MAX + 16];
 	char fd[16];
 	const char *args[ARGS_MAX];
@@ -28,14 +29,8 @@ struct up {
 /* symbid lies beside symbi. */
 static int find_daemon(struct up *u, struct err *e)
 {
-	char self[PATH_MAX];
-	ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
-	if (n < 0)
-		return err_sys(e, ERR_SYS_IO, errno, "/proc/self/exe");
-	self[n] = 0;
-	*strrchr(self, '/') = 0;
-	snprintf(u->daemon, sizeof u->daemon, "%s/symbid", self);
-	return access(u->daemon, X_OK) == 0 ? 0 : err_sys(e, ERR_SYS_IO, errno, "'%s'", u->daemon);
+	int r = paths_beside("symbid", u->daemon);
+	return r == 0 ? 0 : err_sys(e, ERR_SYS_IO, -r, "'%s'", u->daemon);
 }
 
 static void arg(struct up *u, const char *name, const char *value)

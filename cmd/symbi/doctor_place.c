@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* doctor_place.c - directories, programs, settings, and whether a daemon answers. L4. */
 #include <errno.h>
+#include <libgen.h>
 #include <linux/magic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +12,7 @@
 
 #include "doctor.h"
 #include "lib/mem.h"
+#include "lib/paths.h"
 
 #define SPACE_WARN_MB    1024
 #define SPACE_MISSING_MB 64 /* the journal's first segments and their reserve */
@@ -101,22 +103,16 @@ static void check_runtime_dir(const struct checkup *c, struct finding *f)
 static void check_programs(const struct checkup *c, struct finding *f)
 {
 	(void)c;
-	char self[PATH_MAX], path[PATH_MAX + 16], absent[64] = "";
-	static const char *const names[] = {"symbid", "symbi-spawn"};
-	ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
-	self[n > 0 ? n : 0] = 0;
-	char *slash = strrchr(self, '/');
-	if (slash)
-		*slash = 0;
+	char path[PATH_MAX], absent[64] = "";
+	static const char *const names[] = {"symbid", "symbi-spawn", "symbi-init", "symbi-engine"};
 	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
-		snprintf(path, sizeof path, "%s/%s", self, names[i]);
 		size_t len = strlen(absent);
-		if (access(path, X_OK) < 0)
+		if (paths_beside(names[i], path) < 0)
 			snprintf(absent + len, sizeof absent - len, " %s", names[i]);
 	}
 	finding_set(f, absent[0] ? VERDICT_MISSING : VERDICT_OK,
-		    absent[0] ? "install symbi, symbid and symbi-spawn into one directory" : NULL,
-		    "%s%s%s", self, absent[0] ? " has no" : "", absent);
+		    absent[0] ? "install symbi, symbid, symbi-spawn, symbi-init and symbi-engine into one directory" : NULL,
+		    "%s%s%s", dirname(path), absent[0] ? " has no" : "", absent);
 }
 
 static bool resolves(const char *name)
