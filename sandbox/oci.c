@@ -283,7 +283,7 @@ static bool guest_is_due(struct shim *s)
 
 static void guest_arrives(struct shim *s)
 {
-	if (oci_guest_arrives(&s->guest, s->stdio, (uid_t)s->start->uid, &s->layers, &s->failure) < 0 || s->guest.pidfd >= 0)
+	if (oci_guest_arrives(&s->guest, s->start, s->stdio, &s->layers, &s->failure) < 0 || s->guest.pidfd >= 0)
 		let_go(s);
 }
 

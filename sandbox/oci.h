@@ -58,9 +58,10 @@ int oci_engine_socket(const struct oci_runtime *r, char ret[static PATH_MAX], st
 int oci_engine_answers(const char *socket, struct err *e);
 /* Wait for it below dir: the socket for s->uid. 0 or -errno. */
 int oci_guest_expect(struct oci_guest *g, const char *dir, const struct spawn_start *s);
-/* It comes: see that at least the layers of *l hold it, and say there which do; put it into the cgroup and give it the
+/* It comes: see that at least the layers of *l hold it and its view is s->view, and say there which layers do; put it into the cgroup and give it the
  * streams. 0, or -errno: then it is gone. */
-int oci_guest_arrives(struct oci_guest *g, const int stdio[3], uid_t uid, struct sandbox_layers *l, struct err *e);
+int oci_guest_arrives(struct oci_guest *g, const struct spawn_start *s, const int stdio[3], struct sandbox_layers *l,
+		      struct err *e);
 void oci_guest_signal(const struct oci_guest *g, int sig);
 
 /* ---- oci_bundle.c ---- */

@@ -151,8 +151,22 @@ static int is_held(pid_t pid, struct sandbox_layers *l, struct err *e)
 	return 0;
 }
 
-int oci_guest_arrives(struct oci_guest *g, const int stdio[3], uid_t uid, struct sandbox_layers *l, struct err *e)
+/* An engine whose mounts are other than ours binds what lies below our mount, and calls that a success. */
+static int is_its_view(pid_t pid, const char *view, struct err *e)
 {
+	char path[64];
+	struct stat its, wanted;
+	snprintf(path, sizeof path, "/proc/%d/root" SANDBOX_SYMBI, pid);
+	if (!view || (stat(path, &its) == 0 && stat(view, &wanted) == 0 && its.st_dev == wanted.st_dev && its.st_ino == wanted.st_ino))
+		return 0;
+	return err_set(e, ERR_SPAWN_FAILED,
+		       "the engine does not see '%s' as we do: start it after symbid, or where mounts are shared with it", view);
+}
+
+int oci_guest_arrives(struct oci_guest *g, const struct spawn_start *s, const int stdio[3], struct sandbox_layers *l,
+		      struct err *e)
+{
+	uid_t uid = (uid_t)s->uid;
 	struct ucred who;
 	socklen_t len = sizeof who;
 	autoclose int fd = accept4(g->listener, NULL, NULL, SOCK_CLOEXEC);
@@ -167,7 +181,7 @@ int oci_guest_arrives(struct oci_guest *g, const int stdio[3], uid_t uid, struct
 			       "the engine runs its containers as users of its own (uid %d for %d): userns-remap and engines of "
 			       "ordinary users cannot be used", (int)who.uid, (int)uid);
 	g->pidfd = pidfd_open(who.pid, 0);
-	if (g->pidfd >= 0 && is_held(who.pid, l, e) < 0) {
+	if (g->pidfd >= 0 && (is_held(who.pid, l, e) < 0 || is_its_view(who.pid, s->view, e) < 0)) {
 		oci_guest_signal(g, SIGKILL);
 		return -1;
 	}

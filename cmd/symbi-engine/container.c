@@ -75,6 +75,10 @@ static int add_mounts(const struct engine *g, const json_t *config, const char *
 			json_object_set_new(temporary, at, json_string(line));
 		}
 	}
+	if (engine_is_podman(g)) { /* else it puts some of any size over these */
+		json_object_set(temporary, "/var/tmp", json_object_get(temporary, "/tmp"));
+		json_object_set_new(temporary, "/run", json_string("ro,nosuid,nodev,noexec,mode=755,size=64k"));
+	}
 	json_object_set_new(host, "Mounts", binds);
 	json_object_set_new(host, "Tmpfs", temporary);
 	return r;

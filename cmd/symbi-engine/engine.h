@@ -13,10 +13,10 @@
 
 struct engine; /* a connection to one */
 
-/* socket: its path. NULL with e when libcurl cannot start. The caller closes it. */
+/* socket: its path. NULL with e when libcurl cannot start or nobody answers there. The caller closes it. */
 struct engine *engine_open(const char *socket, struct err *e);
 void engine_close(struct engine *g);
-/* Is it podman? Known once it has answered something. */
+/* Is it podman? */
 bool engine_is_podman(const struct engine *g);
 /* One request. body: NULL, or len bytes of `type`. *status is what it answered, answer (NULL: not wanted) what with it.
  * -ECONNREFUSED and the like COMM_001 when nobody answers; an answer of any status is 0. */

@@ -23,18 +23,17 @@ struct engine {
 struct engine *engine_open(const char *socket, struct err *e)
 {
 	struct engine *g = calloc(1, sizeof *g);
+	long status = 0;
 	if (!g)
 		abort();
 	g->dir = -1;
 	curl_global_init(CURL_GLOBAL_NOTHING); /* no TLS */
-	if (unixsock_name(socket, g->socket, &g->dir, e) < 0) {
-		engine_close(g);
-		return NULL;
-	}
 	g->curl = curl_easy_init();
-	if (g->curl)
+	int r = g->curl ? unixsock_name(socket, g->socket, &g->dir, e) : err_set(e, ERR_SYS_MEMORY, "libcurl does not start");
+	if (r == 0)
+		r = engine_ask(g, "GET", "/_ping", NULL, 0, NULL, &status, NULL, e); /* who it is */
+	if (r == 0)
 		return g;
-	err_set(e, ERR_SYS_MEMORY, "libcurl does not start");
 	engine_close(g);
 	return NULL;
 }

@@ -54,7 +54,7 @@ static int by_name(const struct dirent **a, const struct dirent **b)
 }
 
 /* What is in the directory `path` of root: links, and directories down to a depth. /etc is a mount. */
-static int add_all(struct buf *tar, int root, const char *path, int depth)
+static int add_all(const struct engine *g, struct buf *tar, int root, const char *path, int depth)
 {
 	struct dirent **list;
 	int r = 0, n = scandirat(root, path, &list, NULL, by_name);
@@ -67,12 +67,14 @@ static int add_all(struct buf *tar, int root, const char *path, int depth)
 		    fstatat(root, at, &st, AT_SYMLINK_NOFOLLOW) == 0) {
 			ssize_t len = S_ISLNK(st.st_mode) ? readlinkat(root, at, link, sizeof link - 1) : 0;
 			link[len > 0 ? len : 0] = 0;
-			if (len > 0)
+			if (engine_is_podman(g) && strcmp(at, "var/tmp") == 0)
+				r = add(tar, at, 01777, NULL); /* it mounts something there: container.c */
+			else if (len > 0)
 				r = add(tar, at, 0777, link);
 			else if (S_ISDIR(st.st_mode))
 				r = add(tar, at, st.st_mode, NULL);
 			if (r == 0 && S_ISDIR(st.st_mode) && depth > 1 && strcmp(at, "etc") != 0)
-				r = add_all(tar, root, at, depth - 1);
+				r = add_all(g, tar, root, at, depth - 1);
 		}
 		free(list[i]);
 	}
@@ -91,7 +93,7 @@ int image_of_root(struct engine *g, const char *dir, char ret[static 64], struct
 	buf_init(&tar, ARCHIVE_MAX);
 	snprintf(path, sizeof path, "%s/rootfs", dir);
 	autoclose int root = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	int r = root < 0 ? -errno : add_all(&tar, root, ".", DEPTH);
+	int r = root < 0 ? -errno : add_all(g, &tar, root, ".", DEPTH);
 	if (r == 0)
 		r = buf_add(&tar, end, sizeof end);
 	if (r < 0)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* test_drivers.c - what every driver must do alike: the same cases run over each that the registry holds. A
  * driver that cannot run here is named with its reason. Without an argument those that the spawner is itself; with
- * `oci` those that have a runtime do it, with `vm` those of microVMs, 77 when there is none. */
+ * `oci` those that have a runtime do it, or of those the named ones, with `vm` those of microVMs; 77 when there is none. */
 #include "tests/sandbox/places.h"
 #include "tests/sandbox/spawned.h"
 
@@ -9,6 +9,7 @@ static struct spawned s;
 static struct sandbox_caps caps;
 static const struct sandbox_driver *driver;
 static enum kind { ITSELF, CONTAINERS, VMS } kind; /* the drivers asked for */
+static char **wanted;	/* of them these alone; none: all */
 static bool any;        /* of them could be tried */
 
 /* The processes of the machine that a start has: gVisor's programs are none of them, but their kernel is. */
@@ -264,6 +265,14 @@ static bool makes_containers(void)
 	return yes;
 }
 
+static bool is_wanted(void)
+{
+	bool yes = !*wanted;
+	for (char **name = wanted; *name; name++)
+		yes |= strcmp(*name, driver->name) == 0;
+	return yes;
+}
+
 static int tests_of(const char *place)
 {
 	const struct CMUnitTest tests[] = {
@@ -289,7 +298,7 @@ static int tests_of(const char *place)
 		struct err e = {0};
 		char name[64];
 		driver = *d;
-		if (kind_of(driver) != kind)
+		if (kind_of(driver) != kind || !is_wanted())
 			continue;
 		if (driver->available(&(struct sandbox_layers){0}, &e) < 0) {
 			printf("skipped: driver '%s' of %s: %s\n", driver->name,
@@ -309,6 +318,7 @@ static int tests_of(const char *place)
 int main(int argc, char **argv)
 {
 	kind = argc < 2 ? ITSELF : strcmp(argv[1], "oci") == 0 ? CONTAINERS : VMS;
+	wanted = argv + (argc < 2 ? 1 : 2);
 	if (kind != CONTAINERS)
 		return places_run(tests_of);
 	int failed = tests_of("as it is");
