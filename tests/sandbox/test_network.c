@@ -313,9 +313,7 @@ static void its_door_ends_with_it(void **state)
 	sh.spec.id = s.next_id++; /* and with the spawner */
 	sh.spec.stdout_fd = sh.spec.stderr_fd = -1;
 	spawned_start(&s, &sh.spec);
-	spawned_until(&s, strstr(text_of(s.out), "up"));
-	pid = helper("symbi-door");
-	assert_true(pid > 0);
+	spawned_until(&s, (pid = helper("symbi-door")) > 0);
 	kill(s.pid, SIGKILL); /* the spawner */
 	spawned_until(&s, s.lost);
 	for (int i = 0; i < 1000 && state_of_pid(pid) && state_of_pid(pid) != 'Z'; i++)

@@ -16,6 +16,9 @@ void *FAIL_ALLOC_REAL(malloc)(size_t);
 void *FAIL_ALLOC_REAL(calloc)(size_t, size_t);
 void *FAIL_ALLOC_REAL(realloc)(void *, size_t);
 
+/* The thread sanitizer allocates before it can follow anything. */
+#define FAIL_ALLOC_UNSEEN __attribute__((no_sanitize_thread))
+
 static _Thread_local int fail_alloc_in; /* allocations until one fails; 0: none does */
 static _Thread_local bool fail_alloc_fired;
 
@@ -33,7 +36,7 @@ static inline bool fail_alloc_disarm(void)
 	return fail_alloc_fired;
 }
 
-static bool fail_alloc_now(void)
+FAIL_ALLOC_UNSEEN static bool fail_alloc_now(void)
 {
 	if (fail_alloc_in == 0 || --fail_alloc_in > 0)
 		return false;
@@ -42,17 +45,17 @@ static bool fail_alloc_now(void)
 	return true;
 }
 
-void *malloc(size_t n)
+FAIL_ALLOC_UNSEEN void *malloc(size_t n)
 {
 	return fail_alloc_now() ? NULL : FAIL_ALLOC_REAL(malloc)(n);
 }
 
-void *calloc(size_t n, size_t size)
+FAIL_ALLOC_UNSEEN void *calloc(size_t n, size_t size)
 {
 	return fail_alloc_now() ? NULL : FAIL_ALLOC_REAL(calloc)(n, size);
 }
 
-void *realloc(void *p, size_t n)
+FAIL_ALLOC_UNSEEN void *realloc(void *p, size_t n)
 {
 	return fail_alloc_now() ? NULL : FAIL_ALLOC_REAL(realloc)(p, n);
 }

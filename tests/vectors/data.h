@@ -18,14 +18,17 @@
 			fail_msg("%s: %s", #call, e_.msg);                                                                                 \
 	} while (0)
 
-static inline float data_gauss(unsigned *seed)
+/* What is alone in its thread and would take the thread sanitizer most of a test's time. */
+#define DATA_ALONE __attribute__((no_sanitize_thread)) static inline
+
+DATA_ALONE float data_gauss(unsigned *seed)
 {
 	float u = ((float)rand_r(seed) + 1) / ((float)RAND_MAX + 2), w = (float)rand_r(seed) / (float)RAND_MAX;
 	return sqrtf(-2 * logf(u)) * cosf(6.2831853f * w);
 }
 
 /* n vectors: one of n / 50 centres, 12 directions of its own spread, a little noise in all. */
-static inline float *data_make(size_t n, unsigned dim, unsigned seed)
+DATA_ALONE float *data_make(size_t n, unsigned dim, unsigned seed)
 {
 	unsigned fixed = 77; /* centres and directions are those of every seed */
 	size_t centres = 40;
@@ -53,7 +56,7 @@ static inline float *data_make(size_t n, unsigned dim, unsigned seed)
 }
 
 /* The score that vec.h promises, in double precision. */
-static inline double data_score(enum vec_metric m, const float *a, const float *b, unsigned dim)
+DATA_ALONE double data_score(enum vec_metric m, const float *a, const float *b, unsigned dim)
 {
 	double dot = 0, aa = 0, bb = 0, l2 = 0;
 	for (unsigned d = 0; d < dim; d++) {
@@ -67,7 +70,7 @@ static inline double data_score(enum vec_metric m, const float *a, const float *
 
 /* How many of the hits are among the true k nearest of the rows for which live(id) holds (NULL: all); ids are
  * indices of x. Scores of the hits are checked too. */
-static inline unsigned data_right(enum vec_metric m, const float *x, size_t n, unsigned dim, const float *q, const struct vec_hit *hits,
+DATA_ALONE unsigned data_right(enum vec_metric m, const float *x, size_t n, unsigned dim, const float *q, const struct vec_hit *hits,
 				  int got, unsigned k, bool (*live)(uint64_t id))
 {
 	double *score = malloc(n * sizeof *score), kth = INFINITY;
