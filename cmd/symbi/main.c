@@ -111,7 +111,7 @@ static const struct command commands[] = {
 	 "on; the environment is PATH, HOME, LANG and\n"
 	 "TERM. It works in a directory of its own, removed afterwards, or in DIR, which it sees as it is. Under\n"
 	 "root it runs as a uid that nobody else has (tier None: as root). --driver: one of the tier's by its name\n"
-	 "(Tier1: proc, or crun, runc where they are installed; Tier2: runsc; Tier3: qemu). --view: what AGENT sees of the tree\n"
+	 "(Tier1: proc, or crun, runc, docker, podman where they are; Tier2: runsc; Tier3: qemu). --view: what AGENT sees of the tree\n"
 	 "that is mounted at DIR is its /symbi, and under root it runs as that agent's uid. --allow-degraded: also\n"
 	 "where the kernel lacks a layer of the tier that it can do without. Exit status: the program's own; 128\n"
 	 "and the signal's number when one ended it; 1 when it did not run.\n"

@@ -19,7 +19,7 @@ die() {
 # complete_in ROOT: every file that an installation consists of is there.
 complete_in() {
   local file
-  for file in bin/symbi bin/symbid bin/symbi-spawn bin/symbi-init bin/symbi-guest share/man/man1/symbi.1 share/man/man8/symbid.8 share/man/man8/symbi-spawn.8 \
+  for file in bin/symbi bin/symbid bin/symbi-spawn bin/symbi-engine bin/symbi-init bin/symbi-guest share/man/man1/symbi.1 share/man/man8/symbid.8 share/man/man8/symbi-spawn.8 \
     share/bash-completion/completions/symbi share/doc/symbi/copyright share/doc/symbi/config.toml lib/systemd/system/symbid.service; do
     [ -s "$1/usr/$file" ] || die "no /usr/$file in $1"
   done

@@ -152,6 +152,8 @@ def tiers(world, bin_dir):
         yield Tier("Tier1 proc, of a user", ours("--driver", "proc", "--allow-degraded", before=user), ours="Tier1 of a user")
         yield Tier("Tier1 crun", ours("--driver", "crun"), ours="Tier1")
         yield Tier("Tier1 runc", ours("--driver", "runc"), ours="Tier1")
+        yield Tier("Tier1 docker", ours("--driver", "docker"), ours="Tier1")
+        yield Tier("Tier1 podman", ours("--driver", "podman"), ours="Tier1")
         yield Tier("Tier2 runsc", ours("--tier", "Tier2"), kernel=True, ours="Tier2")
     yield Tier("Tier3 qemu", ours("--tier", "Tier3"), kernel=True, ours="Tier3")
     if shutil.which("bwrap"):
