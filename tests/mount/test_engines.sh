@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 # test_engines.sh - agents in containers of Docker and of podman's service, each started here for the purpose: the cases of every
 # driver, an agent end to end with its view, what is refused, and that nothing is left, also when the daemon is killed.
-CASE_SECONDS=540
+export CASE_SECONDS=540
 . "${0%/*}/lib.sh"
 need_root
 need python3 curl
