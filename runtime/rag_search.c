@@ -10,7 +10,7 @@
 #include "runtime/rag_i.h"
 #include "runtime/runtime_i.h"
 
-#define CANDIDATES   100
+#define CANDIDATES   (FUSE_WORDS + FUSE_NEAR)
 #define FILTER_FILES 4096 /* that one may read: below it the index of vectors looks at those alone */
 
 /* ---- on a worker thread ---- */
@@ -131,7 +131,7 @@ static int find_near(struct rag_question *q, struct vec_hit *ret, size_t *n)
 		return 0;
 	autofree uint64_t *labels = labels_of(q, &clause.n_labels);
 	clause.labels = labels;
-	struct vec_query ask = {.vector = q->vector, .k = CANDIDATES, .filter = labels ? &filter : NULL};
+	struct vec_query ask = {.vector = q->vector, .k = FUSE_NEAR, .filter = labels ? &filter : NULL};
 	int got = vec_search(r->index, &ask, ret, &q->e);
 	for (int i = 0; i < got; i++)
 		if (ret[i].id < r->pieces_n && may_find(q, (uint32_t)ret[i].id))
@@ -152,7 +152,7 @@ static size_t rank(struct rag_question *q, const struct lexical_hit *words, size
 		   struct found *ret)
 {
 	struct rag *r = q->rag;
-	struct fused all[2 * CANDIDATES];
+	struct fused all[CANDIDATES];
 	size_t n = 0;
 	float weight = r->model ? fuse_weight(embed_info(r->model).has_topics, lexical_mean_terms(r->words)) : 0;
 	size_t fused = fuse(words, words_n, near, near_n, weight, all);
@@ -181,8 +181,8 @@ static uint64_t lap(uint64_t *last)
 static int find(struct rag_question *q, struct rag_tools *t, struct found *ret, size_t *n, uint64_t *at)
 {
 	struct rag *r = q->rag;
-	struct lexical_hit words[CANDIDATES];
-	struct vec_hit near[CANDIDATES];
+	struct lexical_hit words[FUSE_WORDS];
+	struct vec_hit near[FUSE_NEAR];
 	struct lexical_filter filter = {may_find, q};
 	size_t words_n = 0, near_n = 0;
 	*n = 0;
@@ -190,7 +190,7 @@ static int find(struct rag_question *q, struct rag_tools *t, struct found *ret, 
 	int e = analyse(q, t);
 	q->took.analysis = lap(at);
 	if (e == 0)
-		e = lexical_search(r->words, q->text, q->len, t->tokens, &filter, &t->scratch, words, CANDIDATES, &words_n, &q->e);
+		e = lexical_search(r->words, q->text, q->len, t->tokens, &filter, &t->scratch, words, FUSE_WORDS, &words_n, &q->e);
 	if (e == 0)
 		e = find_near(q, near, &near_n);
 	q->took.search = lap(at);

@@ -12,7 +12,8 @@
 #include "vectors/lexical.h"
 #include "vectors/vec.h"
 
-#define FUSE_MAX 512 /* hits of each list */
+#define FUSE_WORDS 100 /* hits that are worth having of each list */
+#define FUSE_NEAR  50
 
 struct fused {
 	uint32_t doc;
@@ -24,7 +25,7 @@ struct fused {
  * made of hashes alone know spellings but no meaning. */
 float fuse_weight(bool has_topics, double mean_terms);
 
-/* Both lists, best first, of FUSE_MAX hits at most. ret has room for words_n + near_n; returns how many there are, best first, equal
+/* Both lists, best first, ret has room for words_n + near_n; returns how many there are, best first, equal
  * ones by ascending number. The ids of near are numbers of texts. */
 size_t fuse(const struct lexical_hit *words, size_t words_n, const struct vec_hit *near, size_t near_n, float weight,
 	    struct fused *ret);

@@ -270,8 +270,7 @@ float lexical_weight(const struct lexical *ix, const char *term, size_t len)
 	return idf_of(ix, lexical_df(ix, term, len));
 }
 
-static void score_term(const struct lexical *ix, const struct counted *q, const struct lexical_filter *filter,
-		       struct lexical_scratch *s)
+static void score_term(const struct lexical *ix, const struct counted *q, struct lexical_scratch *s)
 {
 	const struct postings *p = q->p;
 	const uint8_t *at = p->bytes, *end = p->bytes + p->len;
@@ -280,7 +279,7 @@ static void score_term(const struct lexical *ix, const struct counted *q, const 
 	for (uint32_t doc = 0; at < end;) {
 		doc += get_varint(&at);
 		float count = (float)get_varint(&at);
-		if (!ix->length[doc] || (filter && !filter->fn(filter->arg, doc)))
+		if (!ix->length[doc])
 			continue;
 		if (s->score[doc] == 0)
 			s->touched[s->n++] = doc;
@@ -312,18 +311,20 @@ static int by_score(const void *a, const void *b)
 	return is_better(a, b) ? -1 : is_better(b, a);
 }
 
-/* Take the best k of what was touched, and leave all scores 0. */
-static size_t take_best(struct lexical_scratch *s, struct lexical_hit *ret, size_t k)
+/* Take the best k of what was touched and passes, and leave all scores 0. The filter is asked of the few that would be among them. */
+static size_t take_best(struct lexical_scratch *s, const struct lexical_filter *filter, struct lexical_hit *ret, size_t k)
 {
 	size_t n = 0;
 	for (size_t i = 0; i < s->n; i++) {
 		struct lexical_hit h = {s->touched[i], s->score[s->touched[i]]};
 		s->score[h.doc] = 0;
+		if ((n == k && (!k || !is_better(&h, &ret[0]))) || (filter && !filter->fn(filter->arg, h.doc)))
+			continue;
 		if (n < k) {
 			ret[n++] = h;
 			for (size_t j = n == k ? k / 2 : 0; j-- > 0;)
 				sift_down(ret, n, j);
-		} else if (k && is_better(&h, &ret[0])) {
+		} else {
 			ret[0] = h;
 			sift_down(ret, n, 0);
 		}
@@ -352,9 +353,9 @@ int lexical_search(const struct lexical *ix, const char *query, size_t len, stru
 	if (r == 0 && c.n) /* always in one order: sums of floats depend on it */
 		qsort(c.terms, c.n, sizeof *c.terms, rarest_first);
 	for (size_t i = 0; r == 0 && i < c.n && i < LEXICAL_QUERY_TERMS; i++)
-		score_term(ix, &c.terms[i], filter, s);
+		score_term(ix, &c.terms[i], s);
 	if (r == 0)
-		*n = take_best(s, ret, k);
+		*n = take_best(s, filter, ret, k);
 	free(c.terms);
 	return r;
 }

@@ -302,7 +302,8 @@ static int ask_all(struct eval *v, struct err *e)
 		for (int kind = 0; r == 0 && kind < KINDS; kind++) {
 			struct score *s = &v->score[kind];
 			uint64_t begun = clock_mono_ns();
-			size_t n = fuse(l.words, kind == DENSE ? 0 : l.words_n, l.near, kind == LEXICAL ? 0 : l.near_n, weights[kind], hits);
+			size_t near_n = kind == LEXICAL ? 0 : kind == FUSED && l.near_n > FUSE_NEAR ? FUSE_NEAR : l.near_n; /* as questions */
+			size_t n = fuse(l.words, kind == DENSE ? 0 : l.words_n, l.near, near_n, weights[kind], hits);
 			s->search_ns += clock_mono_ns() - begun + (kind == DENSE ? 0 : l.words_ns) + (kind == LEXICAL ? 0 : l.near_ns);
 			measure(s, q, hits, n);
 		}

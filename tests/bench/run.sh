@@ -1,13 +1,13 @@
 #!/bin/bash
 # run.sh - all figures of DESIGN beside their floors, in one table. usage: tests/bench/run.sh [NAME]...
-# NAMEs pick programs (mount create engine spawn journal audit policy secret api scale); PRESET=dev|release picks the build
+# NAMEs pick programs (mount create engine spawn journal audit policy secret api rag scale); PRESET=dev|release picks the build
 # (release), AGENTS=N the crowd of `scale` (100000). Needs root or fusermount3, and some minutes.
 # Exit status: 0 everything was measured, met or not; 1 a program failed; 77 nothing can be mounted here.
 set -u
 root=$(cd "$(dirname "$0")/../.." && pwd)
 bin=$root/build/${PRESET:-release}/bench
 names=("$@")
-[ $# -gt 0 ] || names=(mount create engine spawn journal audit policy secret api scale)
+[ $# -gt 0 ] || names=(mount create engine spawn journal audit policy secret api rag scale)
 
 say() { printf '%s\n' "$*" >&2; }
 [ -c /dev/fuse ] || { say "run.sh: /dev/fuse is missing, nothing can be mounted (modprobe fuse)"; exit 77; }
