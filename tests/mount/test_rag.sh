@@ -90,6 +90,32 @@ cp "$TEST_BIN/symbi-spawn" "$R/docs/program"
 cited nothing >/dev/null # waits for them
 eq "two cannot be read" 2 "$(rag_key unreadable)"
 like "why" "^unread a.pdf: RAG_002 .*pdftotext" "$(cat "$R/stats")"
+if command -v pdftotext >/dev/null; then
+  like "damaged" "^unread a.pdf: RAG_002 pdftotext cannot open it" "$(cat "$R/stats")"
+  python3 - "$R/docs/two.pdf" <<'PDF'
+import sys
+def stream(text): return b"BT /F1 12 Tf 72 720 Td (" + text + b") Tj ET"
+pages = [b"The first page is about tapirs.", b"The second page says that lemurs sleep at noon."]
+objects = [b"<</Type/Catalog/Pages 2 0 R>>", b"<</Type/Pages/Kids[3 0 R 5 0 R]/Count 2>>"]
+for i, text in enumerate(pages):
+    data = stream(text)
+    objects.append(b"<</Type/Page/Parent 2 0 R/MediaBox[0 0 612 792]/Resources<</Font<</F1 7 0 R>>>>/Contents %d 0 R>>" % (4 + 2 * i))
+    objects.append(b"<</Length %d>>stream\n" % len(data) + data + b"\nendstream")
+objects.append(b"<</Type/Font/Subtype/Type1/BaseFont/Helvetica>>")
+out, at = b"%PDF-1.4\n", []
+for i, o in enumerate(objects):
+    at.append(len(out))
+    out += b"%d 0 obj\n" % (i + 1) + o + b"\nendobj\n"
+start = len(out)
+out += b"xref\n0 %d\n0000000000 65535 f \n" % (len(objects) + 1) + b"".join(b"%010d 00000 n \n" % a for a in at)
+out += b"trailer<</Size %d/Root 1 0 R>>\nstartxref\n%d\n%%%%EOF\n" % (len(objects) + 1, start)
+open(sys.argv[1], "wb").write(out)
+PDF
+  like "a PDF file, with its page" '^\[1\] two.pdf:.*  page 2$' "$(ask_rag "when do lemurs sleep")"
+  like "its text" 'lemurs sleep at noon' "$(ask_rag "when do lemurs sleep")"
+  rm "$R/docs/two.pdf"
+  eq "and gone" none "$(cited lemurs)"
+fi
 like "which" "^unread program: RAG_002 it is a program" "$(cat "$R/stats")"
 head -c 70000000 /dev/zero | tr '\0' 'a' >"$R/docs/line"
 cited nothing >/dev/null

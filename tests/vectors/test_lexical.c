@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* test_lexical.c - the index of words against BM25 computed text by text, while texts come and go. */
+#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -207,9 +208,79 @@ static void long_and_empty_queries(void **state)
 	tokens_free(t);
 }
 
+/* ---- as bytes ---- */
+
+struct bytes {
+	struct buf b;
+	size_t at;
+};
+
+static int put(void *arg, const void *data, size_t len)
+{
+	struct bytes *s = arg;
+	return buf_add(&s->b, data, len);
+}
+
+static int get(void *arg, void *data, size_t len)
+{
+	struct bytes *s = arg;
+	if (len > s->b.len - s->at)
+		return -EUCLEAN;
+	if (len)
+		memcpy(data, s->b.data + s->at, len);
+	s->at += len;
+	return 0;
+}
+
+static void an_index_comes_back_from_its_bytes(void **state)
+{
+	(void)state;
+	struct world *w = calloc(1, sizeof *w);
+	struct bytes s = {0};
+	struct lexical *again = NULL;
+	unsigned seed = 17;
+	assert_non_null(w);
+	assert_int_equal(lexical_new(&w->ix, NULL), 0);
+	assert_int_equal(tokens_new(&w->t, NULL), 0);
+	buf_init(&s.b, 16u << 20);
+	for (unsigned d = 0; d < DOCS; d++)
+		add_random(w, d, &seed);
+	for (unsigned d = 0; d < DOCS; d += 7) {
+		lexical_remove(w->ix, d);
+		w->there[d] = false;
+	}
+	lexical_compact(w->ix);
+	assert_int_equal(lexical_save(w->ix, put, &s), 0);
+	assert_int_equal(lexical_load(&again, s.b.len, get, &s), 0);
+	assert_int_equal(s.at, s.b.len);
+	lexical_free(w->ix);
+	w->ix = again;
+	for (unsigned q = 0; q < QUERIES; q++)
+		check_query(w, &seed, q % 2);
+	/* Whatever is changed or missing is refused, or gives an index that can be searched. */
+	for (size_t i = 0; i < s.b.len; i += 1 + i / 16) {
+		struct lexical_stats st;
+		s.at = 0;
+		s.b.data[i] ^= (char)(1 << i % 8);
+		if (lexical_load(&again, s.b.len, get, &s) == 0) {
+			st = lexical_stats(again);
+			assert_true(st.docs <= DOCS);
+			lexical_free(again);
+		}
+		s.b.data[i] ^= (char)(1 << i % 8);
+		s.at = s.b.len - i;
+		assert_true(i == s.b.len || lexical_load(&again, s.b.len, get, &s) < 0);
+	}
+	lexical_free(w->ix);
+	tokens_free(w->t);
+	buf_done(&s.b);
+	free(w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(an_index_comes_back_from_its_bytes),
 		cmocka_unit_test(agrees_with_bm25),
 		cmocka_unit_test(long_and_empty_queries),
 	};
