@@ -12,7 +12,7 @@
 
 /* Variables with our prefix that are no settings: where keys are, what agents and tests are given. */
 static const char *const others[] = {"KEY", "MASTER_KEY", "MASTER_KEY_FILE", "AGENT", "AGENT_ID",
-				     "RUN", "LONG"};
+				     "RUN", "LONG", "VM_IMAGE"};
 
 /* NAME of "SYMBI_NAME=value" and "SYMBIONT_NAME=value"; NULL for any other variable. */
 static const char *without_prefix(const char *variable)

@@ -298,6 +298,8 @@ bool box_landlock(const struct spawn_start *s, uint32_t abi)
 	size_t size = abi >= 6 ? sizeof r : sizeof r.fs;
 	autoclose int rules = (int)syscall(SYS_landlock_create_ruleset, &r, size, 0);
 	bool ok = rules >= 0 && allow(rules, "/", LL_READ) && allow(rules, s->cwd, r.fs);
+	if (ok && s->view) /* what may be written there its server knows */
+		ok = allow(rules, SANDBOX_SYMBI, r.fs);
 	if (ok && s->kvm)
 		ok = allow(rules, KVM, LL_WRITE | LL_READ_FILE);
 	for (size_t i = 0; ok && i < ARRAY_LEN(written); i++)

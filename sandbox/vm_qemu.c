@@ -107,7 +107,7 @@ void vm_qemu_command(struct vm_command *c, const struct spawn_start *s, const st
 	vm_word(c, "-accel");
 	vm_word(c, "%s", kvm ? "kvm" : "tcg,tb-size=" TRANSLATED);
 	vm_word(c, "-cpu");
-	vm_word(c, "%s", kvm ? "host" : "max,la57=off");
+	vm_word(c, "%s", kvm ? "host" : "max,la57=off,erms=off,fsrm=off");
 	vm_word(c, "-smp");
 	vm_word(c, "%u", cpus ? cpus : 1);
 	vm_word(c, "-m");

@@ -8,7 +8,7 @@ import argparse, os, shutil, statistics, subprocess, sys, tempfile, time
 
 END_C = "#include <sys/reboot.h>\nint main(void) { return reboot(RB_AUTOBOOT); }\n"
 MACHINE = ["qemu-system-x86_64", "-nodefaults", "-no-user-config", "-no-reboot", "-display", "none", "-machine",
-           "microvm,isa-serial=off", "-accel", "tcg", "-cpu", "max,la57=off", "-m", "624"]
+           "microvm,isa-serial=off", "-accel", "tcg", "-cpu", "max,la57=off,erms=off,fsrm=off", "-m", "624"]
 KERNEL_SAYS = ("rdinit=/init quiet panic=-1 reboot=t random.trust_cpu=on cryptomgr.notests 8250.nr_uarts=0 i8042.nokbd i8042.noaux "
                "audit=0 lsm= tsc_early_khz=2000000 lpj=4000000 mitigations=off nopti")
 

@@ -173,9 +173,9 @@ bool mounts(void)
 	rmdir("probe-mount");
 	return ok;
 }
-bool unmounts(void) /* what is no mount: the right is asked for first */
+bool unmounts(void) /* what is no mount: the right is asked for first, behind the name in older kernels */
 {
-	return call(SYS_umount2, (long)"/no/such/place", 0, 0, 0) || mount(NULL, "/no/such/place", NULL, MS_REMOUNT | MS_BIND, NULL) == 0;
+	return call(SYS_umount2, (long)"/proc/self", 0, 0, 0) || mount(NULL, "/no/such/place", NULL, MS_REMOUNT | MS_BIND, NULL) == 0;
 }
 bool changes_root(void) { return chroot("/") == 0 || call(SYS_pivot_root, (long)"/no/such", (long)"/no/such", 0, 0); }
 bool handles(void)
