@@ -307,10 +307,11 @@ static void restore_run(struct tree *t, struct answer *a, bool unsettled, struct
 	struct err e;
 	struct agent *agent = agent_by_serial(t->rt, a->serial);
 	uint32_t known = runtime_run_of_req(t->rt, &a->who);
-	struct run *run = run_find(t->rt, agent, known ? known : a->number);
+	struct run *run = run_find(t->rt, agent, known ? known : a->number), *oldest = agent ? run_next(t->rt, agent, 0) : NULL;
+	bool forgotten = !run && oldest && run_number(oldest) > a->number; /* it was asked, and is not kept any more */
 	if (run && (known || !unsettled || was_asked(t, run, question)))
 		a->run = run_ref(run);
-	else if (agent && unsettled &&
+	else if (agent && unsettled && !forgotten &&
 		 run_submit(t->rt, &a->who, agent, question->data, question->len, &a->run, &e) < 0)
 		log_err(LOG_LEVEL_WARN, "answer.lost", &e, NULL, NULL);
 	if (a->run)

@@ -6,6 +6,7 @@
 
 #include "lib/journal.h"
 #include "runtime/policies.h"
+#include "runtime/policy_shadow.h"
 
 #define RULE(name, effect)                                                                                             \
 	"version: \"1.0\"\npolicies:\n  - name: " name "\n    effect: " effect "\n    resources: [\"/tmp/**\"]\n"         \
@@ -33,6 +34,55 @@ static int move(struct engine *t, const char *from, const char *to)
 	struct err e = {0};
 	uint32_t serial = document_find(t->rt, DOCUMENT_POLICY, from)->serial;
 	return engine_reply(t, document_rename(t->rt, DOCUMENT_POLICY, &root_actor, serial, to, ENGINE_DONE(&a), &e), &a);
+}
+
+/* ---- the shadow set ---- */
+
+static int put_shadow(struct engine *t, const char *file, const char *text, struct err *e)
+{
+	struct engine_answer a = {0};
+	return engine_reply(t, document_put(t->rt, DOCUMENT_SHADOW, &root_actor, file, text, strlen(text), ENGINE_DONE(&a), e), &a);
+}
+
+static bool shadow_has(struct engine *t, const char *line)
+{
+	autobuf struct buf text;
+	buf_init(&text, 8192);
+	assert_int_equal(shadow_render_stats(t->rt, &text), 0);
+	return strstr(text.data, line);
+}
+
+static bool is_laid(void *arg)
+{
+	return shadow_has(arg, "rules 3001\n");
+}
+
+static void a_large_shadow_set_is_compiled_behind_the_loop(void **state)
+{
+	struct engine *t = *state;
+	struct err e;
+	autobuf struct buf text;
+	buf_init(&text, 1u << 20);
+	buf_adds(&text, "version: \"1.0\"\npolicies:\n");
+	for (unsigned i = 0; i < 3000; i++)
+		buf_printf(&text, "  - {name: n%u, effect: Deny, resources: [\"/d%u/**\"], operations: [Read]}\n", i, i);
+	assert_int_equal(put(t, "a.yaml", RULE("a", "Allow"), &e), 0);
+	assert_true(shadow_has(t, "version none\n"));
+	assert_int_equal(put_shadow(t, "large.yaml", text.data, &e), 0);
+	assert_int_equal(put_shadow(t, "small.yaml", RULE("small", "Deny"), &e), 0); /* while it is compiled */
+	assert_int_equal(put_shadow(t, "small.yaml", "version: \"1.0\"\npolicies: []\n", &e), 0);
+	assert_true(engine_until(t, is_laid, t, 20000)); /* with the active a.yaml under it */
+	assert_int_equal(put_shadow(t, "bad.yaml", RULE("a", "Nothing"), &e), -EINVAL);
+	assert_int_equal(put(t, "n.yaml", RULE("n7", "Deny"), &e), 0); /* right in the active set, and no more over it */
+	while (shadow_has(t, "compiling"))
+		engine_turn(t, 5);
+	assert_true(shadow_has(t, "version none\n"));
+	assert_true(shadow_has(t, "why "));
+	assert_int_equal(delete(t, "n.yaml"), 0);
+	assert_true(engine_until(t, is_laid, t, 20000));
+	engine_close(t);
+	engine_open(t, false);
+	assert_true(engine_until(t, is_laid, t, 20000));
 }
 
 static void version(struct engine *t, char out[65])
@@ -305,6 +355,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_wrong_text_changes_nothing, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_start_finds_what_was_stored, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_rename_replaces, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_large_shadow_set_is_compiled_behind_the_loop, setup, teardown),
 		cmocka_unit_test_setup_teardown(others_may_not_change_it, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_start_with_an_unknown_text_has_no_set, setup, teardown),
 		cmocka_unit_test_setup_teardown(more_text_may_cure_it, setup, teardown),
