@@ -97,7 +97,7 @@ static int wrap(struct rotation *g, const struct secret *s, const unsigned char 
 	buf_init(&sealed, SECRET_MAX + 4096u);
 	int r = secret_rewrap(rt->secrets.key, rt->secrets.next, raw, len, &sealed, e);
 	if (r < 0)
-		return err_wrap(e, "'%.100s'", s->path);
+		return r;
 	size_t cap = sodium_base64_ENCODED_LEN(sealed.len, sodium_base64_VARIANT_ORIGINAL);
 	autofree char *text = malloc(cap);
 	autofree char *path = strdup(s->path);
@@ -125,8 +125,10 @@ static size_t rewrap(struct rotation *g, const struct secret *s)
 		return 0;
 	if (r == 0)
 		r = wrap(g, s, raw, len, &e);
-	if (r < 0)
+	if (r < 0) {
+		err_wrap(&e, "'%.100s'", s->path);
 		fail(g, &e);
+	}
 	return len + 1;
 }
 
