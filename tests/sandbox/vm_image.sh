@@ -26,6 +26,6 @@ for file in vmlinux initrd image; do
   [ "$(stat -c %a "$image/$file")" = 644 ] || die "$file can be written, or not be read"
 done
 same "$(head -c 4 "$image/vmlinux" | od -An -tx1 | tr -d ' ')" 7f454c46
-list=$(cpio -t <"$image/initrd" 2>/dev/null) || list=$(strings "$image/initrd" | grep '^modules/')
-has "$list" modules/9p.ko
-has "$list" modules/list
+for name in init modules/9p.ko modules/list; do
+  grep -aqF "$name" "$image/initrd" || die "the initramfs has no $name"
+done
