@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sodium.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "fs/handle_i.h"
@@ -36,8 +37,7 @@ static int secret_begin(struct handle *h, struct err *e)
 
 static int secret_restore(struct handle *h, struct err *e)
 {
-	h->st.gone = h->st.dirty;
-	h->st.dirty = false;
+	h->st.gone = h->st.dirty; /* it stays dirty: its flush has to say so, or that it was done after all */
 	h->in.max = SECRET_MAX;
 	return h->st.gone ? 0 : secret_begin(h, e);
 }
@@ -104,24 +104,46 @@ static int secret_truncate(struct handle *h, uint64_t size, struct err *e)
 	return 0;
 }
 
+struct flushing {
+	struct handle *h; /* a reference */
+	struct fs_req *req;
+};
+
+/* Nothing is to be written any more once it is durable, and not before: a flush that comes again to the next worker asks. */
+static void flushed(void *arg, const struct err *why)
+{
+	struct flushing *f = arg;
+	if (!why) {
+		f->h->st.dirty = false;
+		handle_keep(f->h);
+		req_ok(f->req, 0);
+	} else {
+		req_fail(f->req, -why->eno, why);
+	}
+	handle_unref(f->h);
+	free(f);
+}
+
 static void secret_flush(struct handle *h, struct fs_req *req)
 {
-	struct err e;
-	if (req_was_done(h->t, req)) {
-		h->st.dirty = false;
-		req_ok(req, 0);
+	struct err e = {0};
+	struct flushing *f = malloc(sizeof *f);
+	if (!f) {
+		req_fail(req, -ENOMEM, NULL);
 		return;
 	}
-	struct runtime_done done = req_done(req, 0);
-	int r = h->st.gone ? lost(h, &e)
-			   : secret_write(h->t->rt, &req->who, h->at.sub, h->in.data, h->in.len, done, &e);
+	*f = (struct flushing){handle_ref(h), req};
 	h->t->changes++;
-	if (r < 0) {
-		done.fn(done.arg, &e);
-		return;
+	if (req_was_done(h->t, req)) {
+		flushed(f, NULL);
+	} else if (h->st.gone) {
+		h->st.dirty = false; /* said once */
+		handle_keep(h);
+		lost(h, &e);
+		flushed(f, &e);
+	} else if (secret_write(h->t->rt, &req->who, h->at.sub, h->in.data, h->in.len, (struct runtime_done){flushed, f}, &e) < 0) {
+		flushed(f, &e);
 	}
-	h->st.dirty = false;
-	handle_keep(h);
 }
 
 static void secret_release(struct handle *h)
