@@ -1,13 +1,14 @@
 #!/bin/bash
 # run.sh - all figures of DESIGN beside their floors, in one table. usage: tests/bench/run.sh [NAME]...
-# NAMEs pick programs (mount create engine spawn journal audit policy secret api rag scale); PRESET=dev|release picks the build
-# (release), AGENTS=N the crowd of `scale` (100000). Needs root or fusermount3, and some minutes.
+# NAMEs pick programs (mount create engine spawn tiers journal audit policy secret api rag scale); PRESET=dev|release picks the
+# build (release), AGENTS=N the crowd of `scale` (100000). Needs root or fusermount3, and some minutes. For Docker and podman
+# among the tiers, DOCKER_HOST and CONTAINER_HOST must name sockets at which they answer.
 # Exit status: 0 everything was measured, met or not; 1 a program failed; 77 nothing can be mounted here.
 set -u
 root=$(cd "$(dirname "$0")/../.." && pwd)
 bin=$root/build/${PRESET:-release}/bench
 names=("$@")
-[ $# -gt 0 ] || names=(mount create engine spawn journal audit policy secret api rag scale)
+[ $# -gt 0 ] || names=(mount create engine spawn tiers journal audit policy secret api rag scale)
 
 say() { printf '%s\n' "$*" >&2; }
 [ -c /dev/fuse ] || { say "run.sh: /dev/fuse is missing, nothing can be mounted (modprobe fuse)"; exit 77; }
@@ -44,7 +45,7 @@ for name in "${names[@]}"; do
 	args=()
 	[ "$name" = scale ] && args=("${AGENTS:-100000}")
 	begin=$SECONDS
-	timeout -k 10 300 "$bin/bench_$name" "${args[@]}" >"$TMPDIR/out" || failed+=("$name")
+	timeout -k 10 600 "$bin/bench_$name" "${args[@]}" >"$TMPDIR/out" || failed+=("$name")
 	say "bench_$name took $((SECONDS - begin)) s"
 	printf '%s\t \t \t \t \t \n' "-- $name" >>"$rows"
 	awk -F'\t' 'NF == 6' "$TMPDIR/out" >>"$rows"
