@@ -63,10 +63,9 @@ static int enter(struct tree *t, struct doc *d)
 
 static void docs_expire(struct tree *t)
 {
-	uint64_t now = clock_wall_ms();
 	for (struct doc *d = t->docs, *next; d; d = next) {
 		next = d->next;
-		if (d->opens == 0 && now - d->st.mtime_ms > SCRATCH_AGE_MS)
+		if (d->opens == 0 && clock_since_ms(d->st.mtime_ms) > SCRATCH_AGE_MS)
 			doc_drop(t, d);
 	}
 }

@@ -41,6 +41,13 @@ static inline uint64_t clock_wall_ms(void)
 	return sys->wall_ms();
 }
 
+/* Milliseconds since then, by clock_wall_ms(); 0 where the clock was set back behind it. */
+static inline uint64_t clock_since_ms(uint64_t then)
+{
+	uint64_t now = clock_wall_ms();
+	return now > then ? now - then : 0;
+}
+
 /* Write or read all of it, going on after a short count or EINTR. 0 or -errno; -EIO where a file ends
  * before len bytes were read. */
 int sys_pwrite_all(int fd, const void *data, size_t len, uint64_t at);

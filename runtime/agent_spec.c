@@ -122,6 +122,8 @@ static int check_sandbox(struct spec_reader *r)
 				     "machine's");
 	if (s->destinations && s->network != NETWORK_RESTRICTED)
 		return contradiction(r, true, "'network.allowed_destinations' is for `access_mode: Restricted`");
+	if (s->image && !(s->driver && s->driver->images))
+		return contradiction(r, !s->driver, "'sandbox_image' is for `sandbox_driver: docker` or podman");
 	if (s->driver && s->driver->tier != s->tier)
 		return contradiction(r, !s->tier_given, "'sandbox_driver' is of another tier than 'tier'");
 	return 0;
@@ -286,6 +288,7 @@ void agent_spec_free(struct agent_spec *s)
 	free_list(s->capabilities);
 	free_list(s->policies);
 	free(s->profile);
+	free(s->image);
 	free(s->destinations);
 	free_list(s->argv);
 	free_list(s->env);

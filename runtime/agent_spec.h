@@ -41,6 +41,7 @@ struct agent_spec {	      /* every pointer owned; freed by agent_spec_free */
 	bool allow_degraded;
 	char *profile; /* of its sandbox, or NULL: SANDBOX_PROFILE_DEFAULT; only with a tier that has one */
 	const struct sandbox_driver *driver; /* by name, or NULL: the best of its tier */
+	char *image;			     /* of docker's or podman's that is its root, or NULL */
 	bool network_given;
 	enum sandbox_network network; /* None; only with a tier that has a sandbox */
 	char *destinations;	      /* Restricted: as net_rules_read has them, or NULL */

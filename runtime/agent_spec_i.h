@@ -5,6 +5,8 @@
  * the last of the text and could still become another: `tier: Ti` may become Tier1, `tier: Teir` never will. */
 #pragma once
 
+#define SPEC_IMAGE_MAX 300 /* bytes of an image's name */
+
 #include "runtime/agent_spec.h"
 
 struct spec_reader {

@@ -226,6 +226,19 @@ READER(read_profile)
 	return spec_wrong(r, v->line, "sandbox_profile '%s' is no name of a profile", r->s->profile);
 }
 
+/* As engines name them: registry, path, tag or digest. */
+READER(read_image)
+{
+	static const char in_names[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-/:@";
+	bool empty = spec_open_empty(r, v);
+	int n = spec_text(r, v, "sandbox_image", SPEC_IMAGE_MAX, &r->s->image);
+	const char *name = n < 0 ? NULL : r->s->image;
+	if (n < 0 || (*name && name[strspn(name, in_names)] == 0 && !strstr(name, "..") && strchr("-./:@", *name) == NULL))
+		return n;
+	r->curable = empty;
+	return spec_wrong(r, v->line, "sandbox_image '%s' is no name of an image", name);
+}
+
 READER(read_priority)
 {
 	int p = 0, n = spec_choice(r, v, "priority", "Low Normal High Critical", &p);
@@ -457,6 +470,7 @@ const struct spec_key spec_keys[] = {
 	{"allow_degraded", read_degraded, NULL},
 	{"sandbox_profile", read_profile, NULL},
 	{"sandbox_driver", spec_read_driver, NULL},
+	{"sandbox_image", read_image, NULL},
 	{"network", spec_read_network, "access_mode allowed_destinations"},
 	{"resource_limits", read_limits,
 	 "memory_mb cpu_cores disk_io_mbps network_io_mbps execution_timeout idle_timeout"},

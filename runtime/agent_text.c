@@ -63,7 +63,7 @@ int agent_render_usage(struct runtime *rt, struct agent *a, const char *key, str
 			continue;
 		double peak = (double)r->usage.memory_peak_bytes / 1048576;
 		v[CPU] += (double)r->usage.cpu_ns / 1e9;
-		v[WALL] += r->started_ms ? (double)(clock_wall_ms() - r->started_ms) / 1e3 : 0;
+		v[WALL] += r->started_ms ? (double)clock_since_ms(r->started_ms) / 1e3 : 0;
 		v[MEMORY] += (double)r->usage.memory_bytes / 1048576;
 		v[PEAK] = peak > v[PEAK] ? peak : v[PEAK];
 		v[PIDS] += (double)r->usage.pids;

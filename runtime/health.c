@@ -39,7 +39,7 @@ static void end_idle(struct run *r, uint64_t ms)
 
 void health_measured(struct runtime *rt, struct run *r, const struct sandbox_usage *u)
 {
-	uint64_t now = clock_wall_ms(), out = file_bytes(r, false) + file_bytes(r, true);
+	uint64_t now = clock_mono_ns() / 1000000, out = file_bytes(r, false) + file_bytes(r, true);
 	(void)rt;
 	if (u->cpu_ns > r->usage.cpu_ns + IDLE_CPU_NS || out != r->output_seen || r->frozen)
 		r->busy_ms = now;

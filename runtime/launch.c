@@ -238,6 +238,7 @@ static int start(struct run *r, const struct agent_spec *s, const char *cwd, con
 		.no_temp = b.no_temp,
 		.allow_degraded = s->allow_degraded,
 		.driver = s->driver ? s->driver->name : NULL,
+		.image = s->image,
 		.network = network,
 		.destinations = destinations.data,
 		.ask_connects = network == NETWORK_RESTRICTED,
@@ -310,7 +311,7 @@ void run_arm(struct run *r)
 	uint64_t ms = less(agent_limits_of(r->agent).execution_timeout_ms, b.execution_ms);
 	if (!ms) /* neither has one */
 		return;
-	uint64_t ran = r->started_ms ? clock_wall_ms() - r->started_ms : 0;
+	uint64_t ran = r->started_ms ? clock_since_ms(r->started_ms) : 0;
 	timer_set(&r->rt->timers, &r->timer, ran < ms ? ms - ran : 0, execution_timeout, r);
 }
 
@@ -356,7 +357,7 @@ void run_freeze(struct run *r, bool frozen)
 	} else if (r->time_left_ms && !r->asked_end) {
 		timer_set(&r->rt->timers, t, r->time_left_ms - 1, t->fn, r);
 	}
-	r->busy_ms = clock_wall_ms();
+	r->busy_ms = clock_mono_ns() / 1000000;
 }
 
 /* ---- what the spawner says ---- */
@@ -388,7 +389,7 @@ static void on_started(void *arg, uint64_t id, pid_t pid, const struct sandbox_l
 	r->started = true;
 	r->pid = pid;
 	agent_live(r->agent)->layers = *l;
-	r->busy_ms = clock_wall_ms();
+	r->busy_ms = clock_mono_ns() / 1000000;
 	if (r->asked_end)
 		return;
 	run_arm(r);

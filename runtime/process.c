@@ -72,7 +72,7 @@ static bool restart_later(struct agent *a, const struct agent_spec *s, bool fail
 	if (s->restart.policy == RESTART_NEVER ||
 	    (s->restart.policy == RESTART_ON_FAILURE && !failed))
 		return false;
-	if (now - l->window_start_ms > s->restart.window_ms) {
+	if (clock_since_ms(l->window_start_ms) > s->restart.window_ms) {
 		l->window_start_ms = now;
 		l->restarts_in_window = 0;
 	}
@@ -149,6 +149,6 @@ ssize_t agent_stdin(struct runtime *rt, struct agent *a, const char *data, size_
 	ssize_t n = len ? write(l->stdin_fd, data, len) : 0;
 	if (n < 0)
 		return err_sys(e, ERR_SYS_IO, errno, "stdin of agent '%s'", a->name);
-	l->process->busy_ms = clock_wall_ms();
+	l->process->busy_ms = clock_mono_ns() / 1000000;
 	return n;
 }

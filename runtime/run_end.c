@@ -205,7 +205,7 @@ int run_render_usage(struct runtime *rt, const struct run *r, struct buf *out)
 {
 	(void)rt;
 	bool done = r->state == RUN_DONE;
-	uint64_t wall_ms = r->state == RUN_RUNNING && r->started_ms ? clock_wall_ms() - r->started_ms : 0;
+	uint64_t wall_ms = r->state == RUN_RUNNING && r->started_ms ? clock_since_ms(r->started_ms) : 0;
 	uint64_t cpu = done ? r->result.cpu_ns : r->usage.cpu_ns;
 	uint64_t peak = done ? r->result.memory_peak_bytes : r->usage.memory_peak_bytes;
 	return buf_printf(out, "wall_seconds %.6f\ncpu_seconds %.6f\nmemory_peak_mb %.2f\n",

@@ -109,7 +109,7 @@ void queue_wait_reason(struct agent *a, char *out, size_t cap)
 	struct run *first = a->live ? a->live->queue : NULL;
 	char why[120];
 	unsigned long long since =
-		a->live && a->live->queued ? (clock_wall_ms() - a->live->waiting_since_ms) / 1000 : 0;
+		a->live && a->live->queued ? clock_since_ms(a->live->waiting_since_ms) / 1000 : 0;
 	if (!first && a->live && a->live->parked)
 		snprintf(out, cap, "an approval");
 	else if (!first)
@@ -157,7 +157,7 @@ void run_unhold(struct run *r)
 	*(r->process ? &r->rt->processes : &r->rt->tasks) -= 1;
 	metric_set(METRIC_AGENTS_RUNNING, (int64_t)(r->rt->processes + r->rt->tasks));
 	sched_measured(&r->rt->sched, &l->turn,
-		       r->started_ms ? (clock_wall_ms() - r->started_ms) * 1000 : 1);
+		       r->started_ms ? clock_since_ms(r->started_ms) * 1000 : 1);
 }
 
 /* ---- the next ones ---- */
@@ -212,7 +212,7 @@ void queue_fill(struct runtime *rt)
 			begin(rt, l);
 			continue;
 		}
-		if (clock_wall_ms() - l->waiting_since_ms > BACKFILL_MS)
+		if (clock_since_ms(l->waiting_since_ms) > BACKFILL_MS)
 			break;
 		sched_remove(&rt->sched, e);
 		aside[n++] = e;

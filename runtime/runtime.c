@@ -234,7 +234,7 @@ int runtime_render_status(struct runtime *rt, struct buf *out)
 	const struct sandbox_caps *c = &rt->caps;
 	buf_printf(out, "version %s\npid %d\nworker_pid %d\nworker_restarts %u\nuptime_seconds %llu\n",
 		   SYMBI_VERSION, getppid(), getpid(), rt->worker_restarts,
-		   (unsigned long long)((clock_wall_ms() - rt->boot_ms) / 1000));
+		   (unsigned long long)(clock_since_ms(rt->boot_ms) / 1000));
 	buf_printf(out, "mount %s\nstate_dir %s\nagents %zu\nprocesses_running %u\ntasks_running %u\n",
 		   rt->mount, rt->state_dir, rt->count, rt->processes, rt->tasks);
 	buf_printf(out, "memory_mb_held %llu\nmemory_mb_total %llu\ncpu_cores_held %g\n",

@@ -133,7 +133,7 @@ struct run {
 	struct rt_timer timer; /* initialization, execution or termination timeout */
 	uint64_t time_left_ms; /* of the timer, while frozen */
 	struct sandbox_usage usage; /* last measured */
-	uint64_t busy_ms;	    /* when it last used processor time or wrote */
+	uint64_t busy_ms;	    /* when it last used processor time or wrote, by the clock that nobody sets */
 	uint64_t output_seen;
 };
 

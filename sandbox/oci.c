@@ -359,7 +359,10 @@ static _Noreturn void finish(struct shim *s)
 		oci_discard(s->dir);
 		_exit(1);
 	}
-	if (s->refused == ENOENT)
+	if (s->refused == ENOENT && s->start->engine_image)
+		err_sys(&e, ERR_SPAWN_FAILED, ENOENT, "'%s' is not in image '%s', or its interpreter is not", s->start->program,
+			s->start->engine_image);
+	else if (s->refused == ENOENT)
 		err_sys(&e, ERR_SPAWN_FAILED, ENOENT,
 			"'%s' is not seen in its sandbox, or its interpreter is not: /usr, /opt and its working "
 			"directory are",

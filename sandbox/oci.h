@@ -68,6 +68,7 @@ void oci_guest_signal(const struct oci_guest *g, int sig);
 
 /* Make the bundle: rootfs, config.json and the file that tells how it went. 0 or -errno. */
 int oci_bundle(const struct spawn_start *s, const struct oci_runtime *r, const char *dir, struct err *e);
+#define OCI_IMAGE "symbi.image" /* the annotation that names an engine's image, which is the root then */
 #define OCI_SYMBI "/symbi" /* in it, a mount in the namespace of who makes the bundle when the start has a view */
 /* In the cgroup hierarchy of devices. */
 void oci_group_name(const char *dir, char ret[static 32]);

@@ -127,7 +127,7 @@ static json_t *make_root(const struct spawn_start *s, const struct oci_runtime *
 	autoclose int root = at < 0 ? -1 : open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (at == 0 && root < 0)
 		at = -errno;
-	for (size_t i = 0; at == 0 && (seen = box_view_seen(i)); i++)
+	for (size_t i = 0; at == 0 && !s->engine_image && (seen = box_view_seen(i)); i++)
 		at = show(root, m, seen);
 	static const char *const own[] = {"dev", "tmp", "var", "run", "proc", "run/symbi"};
 	for (size_t i = 0; at == 0 && i < ARRAY_LEN(own); i++)
@@ -320,6 +320,8 @@ int oci_bundle(const struct spawn_start *s, const struct oci_runtime *r, const c
 	json_t *config = json_pack("{ss so s{ss sb} ss so so}", "ociVersion", "1.0.2", "process", process(s, r), "root",
 				   "path", "rootfs", "readonly", 1, "hostname", "symbi", "mounts", mounts, "linux",
 				   in_linux(s, r, dir));
+	if (s->engine_image)
+		json_object_set_new(config, "annotations", json_pack("{ss}", OCI_IMAGE, s->engine_image));
 	snprintf(path, sizeof path, "%s/config.json", dir);
 	int ok = config ? json_dump_file(config, path, JSON_COMPACT) : -1;
 	json_decref(config);

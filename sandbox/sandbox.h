@@ -102,6 +102,7 @@ struct sandbox_spec {
 	const char *destinations; /* Restricted: lists of rules as net_rules_read has them; NULL: none */
 	bool ask_connects; /* Restricted: sandbox_events.connects is asked, also about what rules let through */
 	const char *driver; /* by name; NULL: the best available of the tier that needs not be named */
+	const char *image;  /* of an engine's: its root, where argv[0] is looked up; NULL: what every sandbox sees of the machine */
 };
 
 enum sandbox_end { /* why it ended */
@@ -217,6 +218,7 @@ struct sandbox_driver {
 	enum sandbox_tier tier;
 	bool by_name; /* never taken unasked: it holds less than the tier's own */
 	uint32_t networks; /* modes that it can give: bits 1 << enum sandbox_network */
+	bool images;	   /* sandbox_spec.image */
 	const char *doc;
 	/* 0 with what will hold its programs, what is missing included; or -errno with the reason and what to install
 	 * or configure. The first call of a process may take milliseconds (sandbox_drivers_try). */

@@ -12,6 +12,7 @@ struct box;
 struct spawn_start { /* everything borrowed */
 	const char *program, *cwd;
 	const char *view; /* NULL: none */
+	const char *engine_image; /* of an engine: its root; NULL: what a box shows */
 	const char *image; /* of a microVM: in a box, a directory shown at BOX_IMAGE; NULL: none */
 	bool kvm;          /* and /dev/kvm in it */
 	char **argv, **envp;

@@ -402,6 +402,7 @@ int sandbox_start(struct spawn_client *c, enum sandbox_tier tier, const struct s
 	buf_add(&text, s->cwd, strlen(s->cwd) + 1);
 	buf_add(&text, s->view ? s->view : "", s->view ? strlen(s->view) + 1 : 1);
 	buf_add(&text, s->destinations ? s->destinations : "", s->destinations ? strlen(s->destinations) + 1 : 1);
+	buf_add(&text, s->image ? s->image : "", s->image ? strlen(s->image) + 1 : 1);
 	struct spawn_req q = {.op = SPAWN_START,
 			      .id = s->id,
 			      .limits = s->limits,

@@ -237,6 +237,7 @@ void server_start(struct server *s, const struct spawn_req *q, char *text, const
 	st.cwd = strings[1];
 	st.view = *strings[2] ? strings[2] : NULL;
 	st.destinations = strings[3];
+	st.engine_image = *strings[4] ? strings[4] : NULL;
 	st.network = (enum sandbox_network)q->network;
 	st.ask_connects = q->flags & SPAWN_ASK;
 	st.argv = strings + SPAWN_FIXED;

@@ -12,7 +12,7 @@
 #define SPAWN_TEXT_MAX   (4u << 20) /* bytes of a start's strings together */
 #define SPAWN_INLINE_MAX 16384u     /* up to here they follow the request */
 #define SPAWN_STRINGS    65536u     /* arguments, and variables, of one start at most */
-#define SPAWN_FIXED	 4	    /* strings before them */
+#define SPAWN_FIXED	 5	    /* strings before them */
 
 enum spawn_op {
 	SPAWN_START = 1,
@@ -56,7 +56,7 @@ struct spawn_req {
 	uint32_t flags;
 	uint32_t driver; /* number in sandbox_drivers */
 	uint32_t network; /* enum sandbox_network */
-	uint32_t argc, envc, text_len; /* strings: program, cwd, view, destinations, argv..., envp..., each ended by NUL */
+	uint32_t argc, envc, text_len; /* strings: program, cwd, view, destinations, image, argv..., envp..., each ended by NUL */
 	int64_t uid, gid;              /* -1: unchanged */
 };
 
@@ -81,5 +81,5 @@ ssize_t spawn_recv(int sock, void *msg, size_t cap, int fds[static SPAWN_FDS], u
 /* Is what came a request that may be served: op, length, counts and descriptors fit. 0 or -EBADMSG. */
 int spawn_req_check(const struct spawn_req *q, size_t len, unsigned nfds);
 /* Split text into argc + envc + SPAWN_FIXED strings; out has room for that many and two NULLs: program, cwd, view ("":
- * none), destinations, argv..., NULL, envp..., NULL. -EBADMSG when it is not exactly those. Borrows text. */
+ * none), destinations, image, argv..., NULL, envp..., NULL. -EBADMSG when it is not exactly those. Borrows text. */
 int spawn_text_split(char *text, size_t len, uint32_t argc, uint32_t envc, char **out);

@@ -210,10 +210,24 @@ static int check_network(enum sandbox_tier tier, const struct sandbox_spec *s, s
 	return r;
 }
 
+/* What is in an image its engine alone knows. */
+static int check_image(const struct sandbox_driver *d, const struct sandbox_spec *s, char program[PATH_MAX], struct err *e)
+{
+	if (!d->images)
+		return err_set(e, ERR_SEC_VIOLATION, "image '%s': driver '%s' has no images, docker and podman have", s->image, d->name);
+	if (s->allow)
+		return err_set(e, ERR_SEC_VIOLATION, "image '%s': what is in it cannot be held against a list of allowed programs",
+			       s->image);
+	if ((size_t)snprintf(program, PATH_MAX, "%s", s->argv[0]) >= PATH_MAX)
+		return err_sys(e, ERR_SPAWN_FAILED, ENAMETOOLONG, "program");
+	return 0;
+}
+
 int sandbox_spec_check(enum sandbox_tier tier, const struct sandbox_spec *s, char program[PATH_MAX],
 		       struct err *e)
 {
-	int r = sandbox_driver_find(tier, s->driver, s->allow_degraded, NULL, e);
+	const struct sandbox_driver *d = NULL;
+	int r = sandbox_driver_find(tier, s->driver, s->allow_degraded, &d, e);
 	if (r == 0)
 		r = check_network(tier, s, e);
 	if (r < 0)
@@ -232,6 +246,8 @@ int sandbox_spec_check(enum sandbox_tier tier, const struct sandbox_spec *s, cha
 	if (tier != TIER_NONE && (s->uid == (uid_t)-1 || s->uid == 0) == root)
 		return err_set(e, ERR_SEC_VIOLATION,
 			       "a program in a sandbox has a uid of its own, and never root's");
+	if (s->image)
+		return check_image(d, s, program, e);
 	char full[PATH_MAX];
 	const char *name = s->argv[0];
 	if (*name != '/' && strchr(name, '/')) { /* as exec would take it, from its directory */

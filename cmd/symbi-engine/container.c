@@ -11,6 +11,7 @@
 
 #include "engine.h"
 #include "lib/mem.h"
+#include "sandbox/oci.h"
 
 static const char *text(const json_t *o, const char *key)
 {
@@ -57,7 +58,7 @@ static int add_mounts(const struct engine *g, const json_t *config, const char *
 {
 	json_t *binds = json_array(), *temporary = json_object(), *m;
 	size_t i, k;
-	int r = add_etc(binds, dir);
+	int r = bundle_image(config) ? 0 : add_etc(binds, dir); /* an image has its own */
 	json_array_foreach(json_object_get(config, "mounts"), i, m) {
 		const char *type = text(m, "type"), *at = text(m, "destination");
 		const json_t *options = json_object_get(m, "options");
@@ -151,17 +152,26 @@ static json_t *host_part(const struct engine *g, const json_t *config, const jso
 	return NULL;
 }
 
-json_t *container_of_bundle(const struct engine *g, const char *dir, const char *image, struct err *e)
+json_t *bundle_read(const char *dir, struct err *e)
 {
 	char path[PATH_MAX];
 	json_error_t at;
 	snprintf(path, sizeof path, "%s/config.json", dir);
-	json_t *config = json_load_file(path, 0, &at), *process = json_object_get(config, "process");
-	json_t *user = json_object_get(process, "user"), *host = NULL, *ask = NULL;
+	json_t *config = json_load_file(path, 0, &at);
 	if (!config)
 		err_set(e, ERR_SPAWN_FAILED, "'%s': %s", path, at.text);
-	else
-		host = host_part(g, config, process, dir, e);
+	return config;
+}
+
+const char *bundle_image(const json_t *config)
+{
+	return json_string_value(json_object_get(json_object_get(config, "annotations"), OCI_IMAGE));
+}
+
+json_t *container_of_bundle(const struct engine *g, const json_t *config, const char *dir, const char *image, struct err *e)
+{
+	const json_t *process = json_object_get(config, "process"), *user = json_object_get(process, "user");
+	json_t *host = host_part(g, config, process, dir, e), *ask = NULL;
 	if (host)
 		ask = json_pack("{ss sO s[] sO so ss ss sb so}", "Image", image, "Entrypoint", json_object_get(process, "args"),
 				"Cmd", "Env", json_object_get(process, "env"), "User",
@@ -170,7 +180,6 @@ json_t *container_of_bundle(const struct engine *g, const char *dir, const char 
 				"WorkingDir", text(process, "cwd"), "Hostname", text(config, "hostname"), "NetworkDisabled", 1,
 				"HostConfig", host);
 	if (host && !ask)
-		err_set(e, ERR_SPAWN_FAILED, "'%s' lacks what a container needs", path);
-	json_decref(config);
+		err_set(e, ERR_SPAWN_FAILED, "'%s/config.json' lacks what a container needs", dir);
 	return ask;
 }

@@ -27,5 +27,11 @@ int engine_do(struct engine *g, const char *what, const char *method, const char
 
 /* The name of an image with the directories and links of the bundle dir's root, made where the engine has it not. */
 int image_of_root(struct engine *g, const char *dir, char ret[static 64], struct err *e);
-/* What to ask for a container by: the bundle's config.json in the engine's words. NULL with e. */
-json_t *container_of_bundle(const struct engine *g, const char *dir, const char *image, struct err *e);
+/* Is this image there? None is ever fetched. 0 or an error that says how to get it. */
+int image_is_there(struct engine *g, const char *name, struct err *e);
+/* The bundle's config.json; NULL with e. The caller drops it. */
+json_t *bundle_read(const char *dir, struct err *e);
+/* The image that it names to be its root; NULL: none, image_of_root is. Borrowed from config. */
+const char *bundle_image(const json_t *config);
+/* What to ask for a container by: the bundle's configuration in the engine's words. NULL with e. */
+json_t *container_of_bundle(const struct engine *g, const json_t *config, const char *dir, const char *image, struct err *e);

@@ -110,3 +110,15 @@ int image_of_root(struct engine *g, const char *dir, char ret[static 64], struct
 		r = err_set(e, ERR_SPAWN_FAILED, "the engine does not take an image: it answered %ld", status);
 	return r;
 }
+
+int image_is_there(struct engine *g, const char *name, struct err *e)
+{
+	char path[PATH_MAX];
+	long status = 0;
+	snprintf(path, sizeof path, "/images/%s/json", name);
+	int r = engine_ask(g, "GET", path, NULL, 0, NULL, &status, NULL, e);
+	if (r < 0 || status == 200)
+		return r;
+	return err_set(e, ERR_SPAWN_FAILED, "the engine has no image '%s' (it answered %ld): fetch it first, `%s pull %s`", name, status,
+		       engine_is_podman(g) ? "podman" : "docker", name);
+}

@@ -15,8 +15,11 @@
 static int run(struct engine *g, const char *dir, const char *name, struct err *e)
 {
 	char image[64], path[256];
-	int r = image_of_root(g, dir, image, e);
-	json_t *ask = r < 0 ? NULL : container_of_bundle(g, dir, image, e);
+	json_t *config = bundle_read(dir, e);
+	const char *named = config ? bundle_image(config) : NULL;
+	int r = !config ? -1 : named ? image_is_there(g, named, e) : image_of_root(g, dir, image, e);
+	json_t *ask = r < 0 ? NULL : container_of_bundle(g, config, dir, named ? named : image, e);
+	json_decref(config);
 	if (!ask)
 		return -1;
 	snprintf(path, sizeof path, "/containers/create?name=%s", name);

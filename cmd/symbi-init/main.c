@@ -26,7 +26,10 @@ static _Noreturn void become(char **argv, int told)
 	setsid();
 	umask(077);
 	sigprocmask(SIG_SETMASK, &none, NULL);
-	execve(argv[0], argv + 1, environ);
+	if (strchr(argv[0], '/'))
+		execve(argv[0], argv + 1, environ);
+	else /* in an image nobody outside could look it up */
+		execvpe(argv[0], argv + 1, environ);
 	int eno = errno;
 	if (write(told, &eno, sizeof eno) < 0)
 		eno = 0; /* then it is an end with 127 */

@@ -25,7 +25,7 @@
 static const int passed_on[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGWINCH};
 
 struct boxed {
-	const char *driver, *tier_name, *network, *allow, *dir, *memory, *cpu, *processes, *agent, *profile_name;
+	const char *driver, *image, *tier_name, *network, *allow, *dir, *memory, *cpu, *processes, *agent, *profile_name;
 	struct where where; /* of the daemon of that agent, of a profile that has a name */
 	bool degraded;
 	char **argv;
@@ -307,6 +307,7 @@ static int start(struct boxed *b, struct err *e)
 		.enforce = true,
 		.allow_degraded = b->degraded,
 		.driver = b->driver,
+		.image = b->image,
 		.network = b->mode,
 		.destinations = b->destinations,
 		.no_temp = b->no_temp,
@@ -408,7 +409,7 @@ int cmd_sandbox(const struct command *c, int argc, char **argv)
 	struct boxed b = {0};
 	struct err e = {0};
 	const struct opt none[] = {{NULL, NULL, NULL}};
-	const struct opt opts[] = {{"tier", &b.tier_name, NULL}, {"driver", &b.driver, NULL},         {"network", &b.network, NULL}, {"allow", &b.allow, NULL},
+	const struct opt opts[] = {{"tier", &b.tier_name, NULL}, {"driver", &b.driver, NULL}, {"image", &b.image, NULL},         {"network", &b.network, NULL}, {"allow", &b.allow, NULL},
 				   {"dir", &b.dir, NULL},                {"max-memory", &b.memory, NULL},
 				   {"profile", &b.profile_name, NULL},
 				   {"max-cpu", &b.cpu, NULL},            {"max-processes", &b.processes, NULL},

@@ -99,7 +99,7 @@ static const struct command commands[] = {
 	 "eval: DIR has corpus.jsonl, queries.jsonl and qrels/test.tsv as BEIR lays them out; it prints nDCG@10,\n"
 	 "recall@10, recall@100 and the reciprocal rank of the first relevant document."},
 	{"sandbox", cmd_sandbox,
-	 "run [--tier TIER] [--driver NAME] [--profile PROFILE] [--network MODE] [--allow HOST:PORT,...] [--dir DIR] [--max-memory MB] [--max-cpu N] "
+	 "run [--tier TIER] [--driver NAME] [--image NAME] [--profile PROFILE] [--network MODE] [--allow HOST:PORT,...] [--dir DIR] [--max-memory MB] [--max-cpu N] "
 	 "[--max-processes N] [--view AGENT] [--allow-degraded] [--mount DIR] " WHERE " [--] PROGRAM [ARGUMENT]... | "
 	 "image build [--from DIR] [--kernel VERSION] [--accel tcg|kvm] [--to DIR]",
 	 "run one program in a sandbox, as agents run; works without the daemon; make what Tier3 starts from",
@@ -111,7 +111,8 @@ static const struct command commands[] = {
 	 "on; the environment is PATH, HOME, LANG and\n"
 	 "TERM. It works in a directory of its own, removed afterwards, or in DIR, which it sees as it is. Under\n"
 	 "root it runs as a uid that nobody else has (tier None: as root). --driver: one of the tier's by its name\n"
-	 "(Tier1: proc, or crun, runc, docker, podman where they are; Tier2: runsc; Tier3: qemu). --view: what AGENT sees of the tree\n"
+	 "(Tier1: proc, or crun, runc, docker, podman where they are; Tier2: runsc; Tier3: qemu). --image: of docker's or\n"
+	 "podman's, its root, where PROGRAM is looked up. --view: what AGENT sees of the tree\n"
 	 "that is mounted at DIR is its /symbi, and under root it runs as that agent's uid. --allow-degraded: also\n"
 	 "where the kernel lacks a layer of the tier that it can do without. Exit status: the program's own; 128\n"
 	 "and the signal's number when one ended it; 1 when it did not run.\n"

@@ -40,6 +40,8 @@ static void clocks_are_those_of_the_struct(void **state)
 	fake.wall_ms = fake.mono_ns = noon;
 	assert_int_equal(clock_wall_ms(), 43200000);
 	assert_int_equal(clock_mono_ns(), 43200000);
+	assert_int_equal(clock_since_ms(43199000), 1000);
+	assert_int_equal(clock_since_ms(43200001), 0); /* it was set back since */
 }
 
 static void random_bytes_differ(void **state)

@@ -5,7 +5,7 @@
 export CASE_SECONDS=540
 . "${0%/*}/lib.sh"
 need_root
-need python3 curl
+need python3 curl cc
 
 export DOCKER_HOST=unix://$T/docker.sock CONTAINER_HOST=unix://$T/podman.sock
 engines=()
@@ -36,6 +36,11 @@ command -v podman >/dev/null && try_engine podman env -u CONTAINER_HOST unshare 
   'umount /sys/fs/cgroup/unified 2>/dev/null; exec podman --root "$0/pod" --runroot "$0/pod-run" system service --time=0 "unix://$0/podman.sock"' "$T"
 [ ${#engines[@]} -gt 0 ] || skip "neither Docker nor podman starts here"
 
+# The smallest image: a program, and a file that it shows.
+mkdir "$T/image" "$T/image/bin" && echo "this is the image" >"$T/image/which"
+printf '#include <stdio.h>\nint main(void) { char s[99]; FILE *f = fopen("/which", "r"); return !f || !fgets(s, 99, f) || fputs(s, stdout) < 0; }\n' >"$T/hello.c"
+cc -static -o "$T/image/bin/hello" "$T/hello.c" && tar -C "$T/image" -cf "$T/image.tar" . || skip "no compiler makes a static program"
+
 containers() { curl -s --unix-socket "$T/$1.sock" 'http://engine/containers/json?all=1'; }
 in_a_container() { containers "$1" | grep -q '"/symbi-'; }
 
@@ -55,6 +60,15 @@ for engine in "${engines[@]}"; do
     'unshare -U true' 'ls /symbi/../agents' 'cat /etc/shadow'; do
     eq "$engine: refused: $act" refused "$(ask "sh-$engine" "($act) >/dev/null 2>&1 || echo refused")"
   done
+  # An image of the engine's as the root: made here, as nothing is fetched.
+  curl -s -X POST --data-binary @"$T/image.tar" -H 'Content-Type: application/x-tar' --unix-socket "$T/$engine.sock" \
+    'http://engine/images/create?fromSrc=-&repo=localhost/symbi-test' >/dev/null
+  printf 'tier: Tier1\nsandbox_driver: %s\nsandbox_image: localhost/symbi-test\ncommand: [hello]\n' "$engine" >"$A/im-$engine.yaml"
+  eq "$engine: an image is the root, and the program is looked up in it" "this is the image" "$(ask "im-$engine" x)"
+  sed 's/symbi-test/symbi-none/' "$A/im-$engine.yaml" >"$A/no-$engine.yaml"
+  eq "$engine: an image that is not there" "" "$(ask "no-$engine" x 2>/dev/null)"
+  like "$engine: it is said how to get it" "no image .*symbi-none.* pull" "$(cat "$A/no-$engine/error" "$M/errors" | tail -n 2)"
+  refused "$engine: an image without the program" "$TEST_BIN/symbi" sandbox run --driver "$engine" --image localhost/symbi-test -- sh
   printf 'sleep 1000' >"$A/sh-$engine/run.d/long" &
   eventually "$engine: it runs" has "$A/sh-$engine/status" '^state Running'
   eventually "$engine: in a container" in_a_container "$engine"

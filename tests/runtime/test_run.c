@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* test_run.c - runs of real programs through the real spawner: outcomes, queueing, limits, restarts, ends. */
+#include <stdatomic.h>
+
+#include "lib/sys.h"
 #include "tests/support/engine.h"
 
 static int setup(void **state)
@@ -90,6 +93,30 @@ static void idle_timeout_ends_a_run_that_does_nothing(void **state)
 	put(t, "w.yaml", "tier: None\nresource_limits: {idle_timeout: 600ms}\n"
 			 "command: [bash, -c, 'for i in 1 2 3 4 5 6 7 8; do echo $i; sleep 0.2; done']\n");
 	assert_int_equal(engine_run(t, "w", "", out, sizeof out, &e), 0);
+}
+
+/* Somebody sets the clock of the machine back while programs run. */
+static atomic_uint_fast64_t set_back_ms;
+
+static uint64_t wall_ms(void)
+{
+	return sys_kernel.wall_ms() - atomic_load(&set_back_ms);
+}
+
+static void a_clock_that_is_set_back_ends_nothing(void **state)
+{
+	struct engine *t = *state;
+	struct err e = {0};
+	put(t, "b.yaml", "tier: None\ncommand: [bash, -c, 'sleep 1; echo done']\nresource_limits: {execution_timeout: 1m, idle_timeout: 1m}\n");
+	struct run *r = NULL;
+	assert_int_equal(run_submit(t->rt, &root_actor, engine_agent(t, "b"), "", 0, &r, &e), 0);
+	assert_true(engine_until(t, engine_is_run_started, r, 10000));
+	atomic_store(&set_back_ms, 3600000);
+	assert_true(engine_until(t, engine_is_run_done, r, 10000));
+	atomic_store(&set_back_ms, 0);
+	if (run_outcome(r, &e) != 0)
+		fail_msg("%s", e.msg);
+	run_unref(r);
 }
 
 struct two {
@@ -436,6 +463,7 @@ int main(void)
 		T(a_failure_is_the_runs_outcome),
 		T(execution_timeout_ends_a_run_that_ignores_sigterm),
 		T(idle_timeout_ends_a_run_that_does_nothing),
+		T(a_clock_that_is_set_back_ends_nothing),
 		T(max_concurrent_tasks_makes_runs_wait_and_says_so),
 		T(memory_is_held_and_what_can_never_fit_is_refused),
 		T(a_persistent_agent_talks_by_its_streams),
@@ -450,5 +478,8 @@ int main(void)
 		T(a_new_daemon_ends_runs_and_starts_persistent_agents),
 		T(what_a_killed_spawner_ran_has_ended_and_the_persistent_goes_on),
 	};
+	struct sys set_back = sys_kernel;
+	set_back.wall_ms = wall_ms;
+	sys = &set_back;
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

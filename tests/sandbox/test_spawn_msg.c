@@ -203,17 +203,18 @@ static void requests_are_checked(void **state)
 static void text_is_split_exactly(void **state)
 {
 	(void)state;
-	char text[] = "/bin/sh\0/tmp\0/m/views/a\0a:1\n\0sh\0-c\0A=1", *out[9];
+	char text[] = "/bin/sh\0/tmp\0/m/views/a\0a:1\n\0img:1\0sh\0-c\0A=1", *out[10];
 	assert_int_equal(spawn_text_split(text, sizeof text, 2, 1, out), 0);
 	assert_string_equal(out[0], "/bin/sh");
 	assert_string_equal(out[1], "/tmp");
 	assert_string_equal(out[2], "/m/views/a");
 	assert_string_equal(out[3], "a:1\n");
-	assert_string_equal(out[4], "sh");
-	assert_string_equal(out[5], "-c");
-	assert_null(out[6]);
-	assert_string_equal(out[7], "A=1");
-	assert_null(out[8]);
+	assert_string_equal(out[4], "img:1");
+	assert_string_equal(out[5], "sh");
+	assert_string_equal(out[6], "-c");
+	assert_null(out[7]);
+	assert_string_equal(out[8], "A=1");
+	assert_null(out[9]);
 	assert_int_equal(spawn_text_split(text, sizeof text, 2, 0, out), -EBADMSG);
 	assert_int_equal(spawn_text_split(text, sizeof text, 3, 1, out), -EBADMSG);
 	assert_int_equal(spawn_text_split(text, sizeof text - 1, 2, 1, out), -EBADMSG);
