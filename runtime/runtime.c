@@ -283,6 +283,16 @@ static void render_drivers(enum sandbox_tier t, struct buf *out)
 	}
 }
 
+/* A line for each that cannot, with the reason. */
+static void render_missing(enum sandbox_tier t, struct buf *out)
+{
+	for (const struct sandbox_driver *const *d = sandbox_drivers; *d; d++) {
+		struct err e = {0};
+		if ((*d)->tier == t && (*d)->available(&(struct sandbox_layers){0}, &e) < 0)
+			buf_printf(out, "%s.%s no %s\n", sandbox_tier_name(t), (*d)->name, e.msg);
+	}
+}
+
 int runtime_render_tiers(struct runtime *rt, struct buf *out)
 {
 	for (int t = TIER_NONE; t <= TIER_3; t++) {
@@ -297,6 +307,7 @@ int runtime_render_tiers(struct runtime *rt, struct buf *out)
 		if (r == 0)
 			render_drivers((enum sandbox_tier)t, out);
 		buf_printf(out, "%s%s\n", r == 0 ? "" : " ", r == 0 ? "" : e.msg);
+		render_missing((enum sandbox_tier)t, out);
 	}
 	render_limits_by(rt, out);
 	return out->fail;

@@ -54,8 +54,8 @@ struct oci_guest { /* pid 1 of an engine's container */
 
 /* The socket of an engine, from its variable or where it lies by default. 0, or -EINVAL when the variable names none. */
 int oci_engine_socket(const struct oci_runtime *r, char ret[static PATH_MAX], struct err *e);
-/* Does an engine answer there within some seconds? */
-int oci_engine_answers(const char *socket, struct err *e);
+/* Does somebody listen there? Nobody is waited for: whether it is an engine shows when it is asked for a container. */
+int oci_engine_listens(const char *socket, struct err *e);
 /* Wait for it below dir: the socket for s->uid. 0 or -errno. */
 int oci_guest_expect(struct oci_guest *g, const char *dir, const struct spawn_start *s);
 /* It comes: see that at least the layers of *l hold it and its view is s->view, and say there which layers do; put it into the cgroup and give it the

@@ -94,7 +94,7 @@ static int engine_available(const char *name, uint32_t more, struct sandbox_laye
 		return err_set(e, ERR_SEC_TIER, "%s is asked by root's daemon only: run as root", name);
 	int at = oci_engine_socket(r, path, e);
 	if (at == 0)
-		at = oci_engine_answers(path, e);
+		at = oci_engine_listens(path, e);
 	*ret = (struct sandbox_layers){
 		.active = LAYER_BIT(LAYER_MOUNT) | LAYER_BIT(LAYER_PID) | LAYER_BIT(LAYER_NET) | LAYER_BIT(LAYER_IPC) |
 			  LAYER_BIT(LAYER_UTS) | LAYER_BIT(LAYER_SECCOMP) | LAYER_BIT(LAYER_NO_NEW_PRIVS) |

@@ -9,8 +9,9 @@ symbi doctor
 grep -qE '^[a-z]+ +sandbox tiers .*Tier1 \(proc: .*landlock' <<<"$out" || { echo "no Tier1 with Landlock here: $out"; exit 77; }
 line() { sed -n "s/^$1 //p" <<<"$out"; }
 
-start
+DOCKER_HOST=unix://$dir/none start
 expect 0 cat sandbox/tiers
+[ "$(id -u)" != 0 ] || has "$(line 'Tier1.docker no')" "listens on '$dir/none'"
 tiers=$(line 'Tier1 available proc:' | sed 's/ [a-z]*: .*//') # other drivers of the tier stand behind it
 has "$tiers" "mount pid net ipc uts cgroup landlock("
 by=$(line limits_by)
