@@ -101,7 +101,8 @@ static bool keep_memory(int ram, const char *path)
 	snprintf(name, sizeof name, "%s.ram", path);
 	snprintf(new, sizeof new, "%s.ram.new", path);
 	autoclose int to = open(new, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
-	if (to >= 0 && fstat(ram, &st) == 0 && ftruncate(to, st.st_size) == 0 && copy(ram, to) && rename(new, name) == 0)
+	if (to >= 0 && fstat(ram, &st) == 0 && ftruncate(to, st.st_size) == 0 && copy(ram, to) && fdatasync(to) == 0 &&
+	    rename(new, name) == 0)
 		return true;
 	unlink(new);
 	return false;
@@ -171,7 +172,8 @@ bool vm_warm_save(int qmp, int state, int ram, const char *path)
 	bool ok = ask(qmp, "{\"execute\":\"qmp_capabilities\"}", -1) && ask(qmp, SHARED_STAYS, -1) &&
 		  ask(qmp, "{\"execute\":\"getfd\",\"arguments\":{\"fdname\":\"kept\"}}", state) &&
 		  ask(qmp, "{\"execute\":\"migrate\",\"arguments\":{\"uri\":\"fd:kept\"}}", -1) && moved(qmp);
-	ok = ok && keep_memory(ram, path) && rename(new, path) == 0; /* it stands still since it has moved */
+	unlink(path); /* never the one of one guest beside the other of another */
+	ok = ok && keep_memory(ram, path) && fdatasync(state) == 0 && rename(new, path) == 0; /* it stands still since it has moved */
 	if (!ok)
 		unlink(new);
 	return ask(qmp, "{\"execute\":\"cont\"}", -1);

@@ -22,6 +22,11 @@ vm 0 -- sh -c 'test ! -e /home && test ! -e /root && test ! -e /etc/shadow && te
 vm 0 -- sh -c 'echo mine >/tmp/a && cat /tmp/a && echo mine >/dev/shm/a && python3 -c "print(6 * 7)"'
 has "$out" 42
 
+# a kept guest that is damaged is made anew
+find "$SYMBI_VM_IMAGE/warm" -type f ! -name '*.ram' ! -name '*.new' -exec truncate -s 500 {} + 2>/dev/null || :
+vm 0 -- echo anew
+same "$out" anew
+
 # streams both ways, larger than any window; the end of input; a reader that goes away
 head -c 3000000 /dev/urandom >"$dir/random"
 "$bin/symbi" sandbox run --tier Tier3 cat <"$dir/random" >"$dir/back"
