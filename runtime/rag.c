@@ -347,8 +347,8 @@ int rag_render_stats(struct runtime *rt, struct buf *out)
 		   (unsigned long long)(r ? r->queued - r->done : 0), bad, (unsigned long long)(r ? r->asked : 0),
 		   (double)(st.bytes + model.bytes + vectors.hot_bytes + (r ? r->pieces_cap * sizeof *r->pieces : 0)) / (1 << 20));
 	if (model.version)
-		buf_printf(out, "embedder local-%08x\nembedder_parts %s\nembedder_passages %u\nvectors %llu\n", model.version,
-			   model.has_topics ? "topics, hashes" : "hashes", model.texts, (unsigned long long)vectors.rows);
+		buf_printf(out, "embedder local-%08x\nembedder_parts %s\nembedder_passages %u\nvectors %llu\nvectors_unlinked %llu\n", model.version,
+			   model.has_topics ? "topics, hashes" : "hashes", model.texts, (unsigned long long)vectors.rows, (unsigned long long)vectors.unlinked);
 	if (r && r->learn)
 		buf_adds(out, "learning yes\n");
 	for (size_t i = 0; r && i < r->docs_n; i++) {

@@ -266,6 +266,8 @@ int main(int argc, char **argv)
 	while (stat_of("learning") > 0)
 		usleep(20000);
 	double learnt = (double)(now_ns() - at) / 1e9;
+	while (stat_of("vectors_unlinked") > 0) /* until then they are scanned */
+		usleep(20000);
 	ask_all(&whole, &context, &floor);
 	double sqlite_seconds = sqlite_search(&sqlite, &scratch);
 	print("passages", "", stat_of("passages"), 0, GOAL_NONE, 0);
