@@ -62,12 +62,16 @@ struct kv {
 	bool stop, finished_posted;
 	/* store thread only */
 	struct kv_batch *failed; /* of commits that failed, oldest first */
+	bool ballast;		 /* it lies there (kv_ballast.c) */
 };
 
 /* The environment of kv->dir; on failure kv->env is NULL. Returns an LMDB result; map_mu held or
  * nobody else there. */
 int kv_env_open(struct kv *kv);
 void kv_env_close(struct kv *kv);
+/* Lay room aside, where there is enough and none lies there; give it up, true when there was some. Store thread, or nobody else there. */
+void kv_ballast_lay(struct kv *kv);
+bool kv_ballast_drop(struct kv *kv);
 int kv_errno(int mdb); /* an LMDB result as -errno */
 
 int kv_writer_start(struct kv *kv, struct err *e);

@@ -256,7 +256,7 @@ static int reopen(struct kv *kv)
 	return m;
 }
 
-static int commit(struct kv *kv, const struct kv_ticket *todo, uint64_t seq)
+static int commit_once(struct kv *kv, const struct kv_ticket *todo, uint64_t seq)
 {
 	int m = kv->env ? 0 : reopen(kv);
 	while (m == 0 && (m = try_commit(kv, todo, seq)) == MDB_MAP_FULL)
@@ -269,6 +269,17 @@ static int commit(struct kv *kv, const struct kv_ticket *todo, uint64_t seq)
 	if (m != 0 && kv->env)
 		reopen(kv);
 	return kv_errno(m);
+}
+
+/* A disk that is full says EIO, too, when it took a part of what was written. */
+static int commit(struct kv *kv, const struct kv_ticket *todo, uint64_t seq)
+{
+	int r = commit_once(kv, todo, seq);
+	if ((r == -ENOSPC || r == -EIO || r == -EDQUOT) && kv_ballast_drop(kv))
+		r = commit_once(kv, todo, seq);
+	else if (r == 0)
+		kv_ballast_lay(kv);
+	return r;
 }
 
 /* Move the changes of newer into older, over those of the same keys. -ENOMEM: some stay in newer.
@@ -360,6 +371,7 @@ int kv_writer_start(struct kv *kv, struct err *e)
 	kv->finished.fn = deliver;
 	pthread_mutex_init(&kv->mu, NULL);
 	pthread_cond_init(&kv->work, NULL);
+	kv_ballast_lay(kv);
 	int r = pthread_create(&kv->thread, NULL, writer, kv);
 	if (r == 0)
 		return 0;

@@ -103,7 +103,7 @@ refused "'network' is for a tier" 'tier: None' 'network: Restricted'
 refused "access_mode: Restricted" 'tier: Tier1' 'network: {access_mode: None, allowed_destinations: ["a:1"]}'
 refused "line 4: destination 'a'" 'tier: Tier1' 'network: {access_mode: Restricted,' ' allowed_destinations: ["a"]}'
 refused "another tier" 'tier: Tier1' 'sandbox_driver: runsc'
-refused "sandbox_driver" 'tier: Tier1' 'sandbox_driver: docker'
+refused "sandbox_driver" 'tier: Tier1' 'sandbox_driver: chroot'
 if [ "$(id -u)" = 0 ] && command -v crun >/dev/null && "$bin/symbi" sandbox run --driver crun true; then
   agent contained 'sandbox_driver: crun' 'network:' '  access_mode: Restricted' "  allowed_destinations: ['127.0.0.1:$port']"
   get contained "http://127.0.0.1:$port/e"

@@ -140,6 +140,7 @@ static void every_row_is_found_with_its_mode_and_reads(void **state)
 	handle_release(client_opened(c, "agents/a/run.d/mine", O_WRONLY | O_CREAT));
 	handle_release(client_opened(c, "rag/query.d/mine", O_WRONLY | O_CREAT));
 	put_document(c, "policies/a.yaml", "version: \"1.0\"\npolicies: []\n");
+	put_document(c, "policies/shadow/a.yaml", "version: \"1.0\"\npolicies: []\n");
 	put_document(c, "sandbox/profiles/a.yaml", "process:\n  process_priority: 5\n");
 	make_files(c);
 	for (const struct fs_node *const *table = fs_tables; *table; table++)

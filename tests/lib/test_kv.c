@@ -19,11 +19,20 @@ struct fixture {
 	uint64_t seq;
 };
 
+/* The room that is kept for a full disk; without it a failure reaches the caller. */
+static const char *ballast(const struct fixture *f)
+{
+	static char path[128];
+	snprintf(path, sizeof path, "%s/ballast", f->dir);
+	return path;
+}
+
 static void open_kv(struct fixture *f, uint64_t max)
 {
 	struct err e;
 	if (kv_open(&f->kv, f->dir, max, &f->loop, &e) < 0)
 		fail_msg("%s", e.msg);
+	unlink(ballast(f));
 }
 
 static int setup(void **state)
@@ -299,6 +308,7 @@ static void a_failed_write_is_reported_and_made_good_by_the_next_commit(void **s
 			good = seq;
 			put(f, "k", "new");
 			assert_int_equal(kv_del(f->kv, "gone", NULL), 0);
+			unlink(ballast(f));
 			fail_io_arm(n, errnos[i]);
 			int r = commit(f, ++seq);
 			if (!fail_io_fired()) {
@@ -321,6 +331,27 @@ static void a_failed_write_is_reported_and_made_good_by_the_next_commit(void **s
 		}
 		assert_true(failed >= 3); /* pages, sync, root page */
 	}
+}
+
+/* Once, by giving up the room that was kept. */
+static void a_full_disk_still_takes_a_commit(void **state)
+{
+	struct fixture *f = *state;
+	struct stat st;
+	kv_close(f->kv);
+	assert_int_equal(kv_open(&f->kv, f->dir, 1u << 30, &f->loop, NULL), 0);
+	assert_int_equal(stat(ballast(f), &st), 0);
+	assert_true(st.st_blocks > 0);
+	put(f, "a", "1");
+	fail_io_arm(1, ENOSPC);
+	assert_int_equal(commit(f, 1), 0);
+	expect(f, "a", "1");
+	assert_int_equal(access(ballast(f), F_OK), -1);
+	put(f, "a", "2");
+	fail_io_arm(1, ENOSPC);
+	assert_int_equal(commit(f, 2), -ENOSPC);
+	assert_int_equal(commit(f, 3), 0); /* and there is room again */
+	assert_int_equal(access(ballast(f), F_OK), 0);
 }
 
 static void a_key_changed_after_a_failure_keeps_its_newest_value(void **state)
@@ -457,6 +488,7 @@ int main(void)
 		T(sizes_are_capped),
 		T(the_map_grows_while_it_is_read_and_stops_at_its_cap),
 		T(a_failed_write_is_reported_and_made_good_by_the_next_commit),
+		T(a_full_disk_still_takes_a_commit),
 		T(a_key_changed_after_a_failure_keeps_its_newest_value),
 		T(a_second_daemon_is_refused),
 		T(what_is_no_store_is_refused_and_left_alone),
