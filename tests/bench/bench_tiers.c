@@ -81,12 +81,15 @@ static double bare_runtime_us(const char *name, char *const *argv)
 
 static double engine_us(const char *name, char *const *argv)
 {
-	char *words[32] = {(char *)name, "run", "--rm", "--network", "none", "--read-only", "--log-driver", "none", "-v", "/usr:/usr:ro"};
-	char work[2 * PATH_MAX];
-	size_t n = 10;
+	const char *host = getenv("DOCKER_HOST");
+	char *words[32] = {(char *)name, "-H", (char *)(host ? host : "unix:///run/docker.sock"), "run", "--rm", "--network", "none",
+			   "--read-only", "--log-driver", "none", "-v", "/usr:/usr:ro"};
+	char work[2 * PATH_MAX], line[2 * PATH_MAX];
+	size_t n = 12;
 	static char image[64];
 	if (!*image) { /* of ours: one is there once a start of ours has been */
-		FILE *f = popen("docker images -q 'localhost/symbi-root-*' 2>/dev/null | head -n 1", "r");
+		snprintf(line, sizeof line, "docker -H '%s' images -q 'localhost/symbi-root-*' 2>/dev/null | head -n 1", words[2]);
+		FILE *f = popen(line, "r");
 		if (f && !fgets(image, sizeof image, f))
 			*image = 0;
 		if (f)
