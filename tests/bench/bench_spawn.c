@@ -41,16 +41,6 @@ static void measure(struct spawner *b, const char *what, unsigned rounds)
 	samples_done(&burst_floor);
 }
 
-static double bubblewrap_us(struct spawner *b)
-{
-	char *dir = (char *)b->cwd;
-	char *argv[] = {"bwrap", "--unshare-all", "--die-with-parent", "--new-session", "--ro-bind", "/usr",
-			"/usr", "--symlink", "usr/lib", "/lib", "--symlink", "usr/lib64", "/lib64", "--proc",
-			"/proc", "--dev", "/dev", "--tmpfs", "/tmp", "--bind", dir, dir, "--chdir", dir,
-			b->argv[0], NULL};
-	return process_us(argv, 1);
-}
-
 /* In turns, beside the floor and the sandbox that everybody knows. */
 static void measure_box(struct spawner *b, const char *what, unsigned rounds)
 {
@@ -64,7 +54,7 @@ static void measure_box(struct spawner *b, const char *what, unsigned rounds)
 		fprintf(stderr, "bench_spawn: no box: %s\n", e.msg);
 		return;
 	}
-	bool have = bubblewrap_us(b) > 0;
+	bool have = bubblewrap_us(b, b->argv) > 0;
 	b->tier = TIER_1;
 	for (unsigned i = 0; i < 20; i++)
 		spawner_us(b, 1);
@@ -72,7 +62,7 @@ static void measure_box(struct spawner *b, const char *what, unsigned rounds)
 		samples_add(&us, spawner_us(b, 1));
 		samples_add(&floor, process_us(b->argv, 1));
 		if (have)
-			samples_add(&bwrap, bubblewrap_us(b));
+			samples_add(&bwrap, bubblewrap_us(b, b->argv));
 	}
 	double mine = samples_quantile(&us, 0.5);
 	snprintf(text, sizeof text, "Tier1 start to exit, %s, beside posix_spawn", what);

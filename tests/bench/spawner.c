@@ -13,6 +13,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "lib/mem.h"
 #include "lib/paths.h"
 #include "measure.h"
 
@@ -142,4 +143,16 @@ char *spawner_build(const struct spawner *b, const char *name, const char *text,
 	if (process_us(argv, 1) < 0)
 		die("cc");
 	return strdup(out);
+}
+
+double bubblewrap_us(const struct spawner *b, char *const *argv)
+{
+	char *dir = (char *)b->cwd;
+	char *words[32] = {"bwrap", "--unshare-all", "--die-with-parent", "--new-session", "--ro-bind", "/usr",
+			   "/usr", "--symlink", "usr/lib", "/lib", "--symlink", "usr/lib64", "/lib64", "--proc",
+			   "/proc", "--dev", "/dev", "--tmpfs", "/tmp", "--bind", dir, dir, "--chdir", dir};
+	size_t n = 24;
+	for (char *const *a = argv; *a && n + 1 < ARRAY_LEN(words); a++)
+		words[n++] = *a;
+	return process_us(words, 1);
 }

@@ -31,5 +31,7 @@ void spawner_wait(struct spawner *b, unsigned ended);
 double spawner_us(struct spawner *b, unsigned count);
 /* The same for argv[0], a path or a name in PATH, by posix_spawn. Negative when one did not exit 0. */
 double process_us(char *const *argv, unsigned count);
+/* The same once for argv in bubblewrap, which works in b's directory and sees /usr. */
+double bubblewrap_us(const struct spawner *b, char *const *argv);
 /* Build a C program of this text in the scratch directory with this flag of the compiler; its path is the caller's. */
 char *spawner_build(const struct spawner *b, const char *name, const char *text, const char *flag);
