@@ -10,7 +10,6 @@
 #include <sodium.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "lib/mem.h"
@@ -80,19 +79,6 @@ static void make_key(unsigned char public[static 32], unsigned char secret[stati
 
 /* ---- life ---- */
 
-static int check_file(int fd, const char *path, struct err *e)
-{
-	struct stat st;
-	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
-		return err_sys(e, ERR_AUDIT_KEY, EINVAL, "the seal key '%.200s' is no regular file", path);
-	if (st.st_uid != 0 && st.st_uid != geteuid())
-		return err_sys(e, ERR_AUDIT_KEY, EPERM, "the seal key '%.200s' belongs to uid %u", path, st.st_uid);
-	if (st.st_mode & 077)
-		return err_sys(e, ERR_AUDIT_KEY, EPERM, "the seal key '%.200s' is open to others (mode %04o): chmod 600 it; who read it "
-			       "can write anew what is not sealed yet", path, st.st_mode & 07777);
-	return 0;
-}
-
 /* The slot of the wanted key; the other one is of a checkpoint that was not made, or was used. */
 static int find_key(struct seal *s, const unsigned char want[32], struct err *e)
 {
@@ -129,7 +115,7 @@ int seal_open(struct seal **ret, const char *path, const char *name, const unsig
 	snprintf(s->path, sizeof s->path, "%s", path);
 	snprintf(s->pub.name, sizeof s->pub.name, "%s", name);
 	int r = s->fd < 0 ? err_sys(e, ERR_AUDIT_KEY, errno, "the seal key '%.200s'; restore it together with the trail", path)
-			  : check_file(s->fd, path, e);
+			  : note_key_file(s->fd, "the seal key", path, "who read it can write anew what is not sealed yet", e);
 	if (r == 0)
 		r = want ? find_key(s, want, e) : begin(s, e);
 	if (r < 0) {

@@ -169,18 +169,18 @@ int note_key_make(const char *path, const char *name, struct err *e)
 	return r < 0 ? err_sys(e, ERR_AUDIT_KEY, -r, "the signing key '%.200s'", path) : 0;
 }
 
-static int check_file(int fd, const char *path, struct err *e)
+int note_key_file(int fd, const char *what, const char *path, const char *danger, struct err *e)
 {
 	struct stat st;
 	if (fd < 0 || fstat(fd, &st) < 0)
-		return err_sys(e, ERR_AUDIT_KEY, errno, "the signing key '%.200s'", path);
+		return err_sys(e, ERR_AUDIT_KEY, errno, "%s '%.200s'", what, path);
 	if (!S_ISREG(st.st_mode))
-		return err_sys(e, ERR_AUDIT_KEY, EINVAL, "the signing key '%.200s' is no regular file", path);
+		return err_sys(e, ERR_AUDIT_KEY, EINVAL, "%s '%.200s' is no regular file", what, path);
 	if (st.st_uid != 0 && st.st_uid != geteuid())
-		return err_sys(e, ERR_AUDIT_KEY, EPERM, "the signing key '%.200s' belongs to uid %u", path, st.st_uid);
+		return err_sys(e, ERR_AUDIT_KEY, EPERM, "%s '%.200s' belongs to uid %u", what, path, st.st_uid);
 	if (st.st_mode & 077)
-		return err_sys(e, ERR_AUDIT_KEY, EPERM, "the signing key '%.200s' is open to others (mode %04o): chmod 600 it; if "
-			       "others may have read it, begin a new trail", path, st.st_mode & 07777);
+		return err_sys(e, ERR_AUDIT_KEY, EPERM, "%s '%.200s' is open to others (mode %04o): chmod 600 it; %s", what, path,
+			       st.st_mode & 07777, danger);
 	return 0;
 }
 
@@ -191,7 +191,7 @@ int note_key_read(const char *path, struct note_key **ret, struct err *e)
 	int r = start_sodium(e);
 	autoclose int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY | O_NONBLOCK);
 	if (r == 0)
-		r = check_file(fd, path, e);
+		r = note_key_file(fd, "the signing key", path, "if others may have read it, begin a new trail", e);
 	if (r < 0)
 		return r;
 	struct note_key *k = sodium_malloc(sizeof *k);

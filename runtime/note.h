@@ -44,6 +44,9 @@ int note_key_make(const char *path, const char *name, struct err *e);
 /* The caller owns *ret: note_key_free. -ENOENT AUDIT_002 where there is no file; refused where it is open to others, or
  * belongs to neither root nor us. */
 int note_key_read(const char *path, struct note_key **ret, struct err *e);
+/* May what is in this opened file (-1: with errno, why it is not) be believed to be secret? A regular file of root's or ours
+ * that nobody else may open. `what` is "the signing key", `danger` what may be done about it. -errno AUDIT_002. */
+int note_key_file(int fd, const char *what, const char *path, const char *danger, struct err *e);
 void note_key_free(struct note_key *k); /* NULL is fine; wipes it */
 
 struct checkpoint {

@@ -54,6 +54,9 @@ struct secret_key_places {
  * and does not serve (a file that others may read, no key in it) is refused, never passed over.
  * -ENOKEY SECRET_001 when there is none; -EINVAL SECRET_003, -errno SYS_002. */
 int secret_key_find(struct secret_key **ret, const struct secret_key_places *at, struct err *e);
+/* A file of mode 0600 with that text, whole or as it was before, on the disk when this returns. Not replace: -EEXIST SYS_002 when
+ * there is one. -errno SYS_002. */
+int secret_file_write(const char *path, const void *text, size_t len, bool replace, struct err *e);
 /* A new random key in a new file, mode 0600, durable. -EEXIST SYS_002: there is a file; it is left as it is. */
 int secret_key_make(const char *path, struct err *e);
 /* The same key in another new file. Errors as secret_key_make; -EINVAL SECRET_003 for a passphrase. */

@@ -171,8 +171,7 @@ int secret_key_find(struct secret_key **ret, const struct secret_key_places *at,
 		       "SYMBIONT_MASTER_KEY_FILE");
 }
 
-/* A new file with that text, whole or not at all, mode 0600, on the disk when this returns. */
-static int write_new(const char *path, const void *text, size_t len, struct err *e)
+int secret_file_write(const char *path, const void *text, size_t len, bool replace, struct err *e)
 {
 	char tmp[PATH_MAX], dir[PATH_MAX];
 	if (snprintf(tmp, sizeof tmp, "%s.XXXXXX", path) >= (int)sizeof tmp)
@@ -181,14 +180,14 @@ static int write_new(const char *path, const void *text, size_t len, struct err 
 	if (fd < 0)
 		return err_sys(e, ERR_SYS_IO, errno, "beside '%.200s'", path);
 	int r = sys_pwrite_all(fd, text, len, 0);
-	if (r == 0 && (fsync(fd) < 0 || renameat2(AT_FDCWD, tmp, AT_FDCWD, path, RENAME_NOREPLACE) < 0))
+	if (r == 0 && (fsync(fd) < 0 || renameat2(AT_FDCWD, tmp, AT_FDCWD, path, replace ? 0 : RENAME_NOREPLACE) < 0))
 		r = -errno;
 	if (r < 0)
 		unlink(tmp);
 	snprintf(dir, sizeof dir, "%s", path);
 	if (r == 0)
 		r = sys_sync_dir(dirname(dir));
-	if (r == -EEXIST)
+	if (r == -EEXIST && !replace)
 		return err_sys(e, ERR_SYS_IO, EEXIST, "'%.200s' is there already, and secrets may need it: give another --out, or move "
 			       "it away", path);
 	return r < 0 ? err_sys(e, ERR_SYS_IO, -r, "'%.200s'", path) : 0;
@@ -204,7 +203,7 @@ int secret_key_make(const char *path, struct err *e)
 	sodium_bin2base64(text, sizeof text, raw, sizeof raw, sodium_base64_VARIANT_ORIGINAL);
 	size_t len = strlen(text);
 	text[len++] = '\n';
-	int r = write_new(path, text, len, e);
+	int r = secret_file_write(path, text, len, false, e);
 	sodium_memzero(raw, sizeof raw);
 	sodium_memzero(text, sizeof text);
 	return r;
@@ -214,5 +213,5 @@ int secret_key_copy(const struct secret_key *k, const char *path, struct err *e)
 {
 	if (k->passphrase)
 		return err_set(e, ERR_SECRET_INVALID, "a passphrase is not kept in a file; the store needs a key");
-	return write_new(path, k->text, k->text_len, e);
+	return secret_file_write(path, k->text, k->text_len, false, e);
 }

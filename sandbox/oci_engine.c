@@ -64,22 +64,6 @@ int oci_guest_expect(struct oci_guest *g, const char *dir, const struct spawn_st
 	return r;
 }
 
-static int hand_over(int fd, const int stdio[3])
-{
-	union {
-		struct cmsghdr align;
-		char bytes[CMSG_SPACE(3 * sizeof(int))];
-	} control = {0};
-	struct iovec part = {(char[]){'.'}, 1};
-	struct msghdr m = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
-	struct cmsghdr *c = CMSG_FIRSTHDR(&m);
-	c->cmsg_level = SOL_SOCKET;
-	c->cmsg_type = SCM_RIGHTS;
-	c->cmsg_len = CMSG_LEN(3 * sizeof(int));
-	memcpy(CMSG_DATA(c), stdio, 3 * sizeof(int));
-	return sendmsg(fd, &m, MSG_NOSIGNAL) == 1 ? 0 : -errno;
-}
-
 /* ---- what holds it: seen, not believed ---- */
 
 static bool has_own(pid_t pid, const char *kind)
@@ -174,7 +158,7 @@ int oci_guest_arrives(struct oci_guest *g, const struct spawn_start *s, const in
 	}
 	r = g->pidfd < 0 ? -errno : cgroup_join_by(g->doors, g->doors_n, who.pid);
 	if (r == 0)
-		r = hand_over(fd, stdio);
+		r = spawn_send(fd, ".", 1, NULL, 0, stdio, 3);
 	if (r < 0) {
 		oci_guest_signal(g, SIGKILL);
 		return err_sys(e, ERR_SPAWN_FAILED, -r, "the engine's container cannot be held by the job's cgroup");

@@ -197,13 +197,10 @@ int sandbox_network_available(const struct sandbox_driver *d, enum sandbox_netwo
 }
 
 /* A network that cannot be given is refused, never another one given. */
-static int check_network(enum sandbox_tier tier, const struct sandbox_spec *s, struct err *e)
+static int check_network(const struct sandbox_driver *d, const struct sandbox_spec *s, struct err *e)
 {
-	const struct sandbox_driver *d = NULL;
 	struct net_rules *rules = NULL;
-	int r = sandbox_driver_find(tier, s->driver, s->allow_degraded, &d, e);
-	if (r == 0)
-		r = sandbox_network_available(d, s->network, e);
+	int r = sandbox_network_available(d, s->network, e);
 	if (r == 0 && s->network == NETWORK_RESTRICTED)
 		r = net_rules_read(s->destinations ? s->destinations : "", &rules, e);
 	net_rules_free(rules);
@@ -229,7 +226,7 @@ int sandbox_spec_check(enum sandbox_tier tier, const struct sandbox_spec *s, cha
 	const struct sandbox_driver *d = NULL;
 	int r = sandbox_driver_find(tier, s->driver, s->allow_degraded, &d, e);
 	if (r == 0)
-		r = check_network(tier, s, e);
+		r = check_network(d, s, e);
 	if (r < 0)
 		return r;
 	if (!s->argv || !s->argv[0] || !*s->argv[0])

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* symbi-engine - has an engine with Docker's API make and start the container of an OCI bundle, or remove it: to symbid's
- * shim what an OCI runtime's command is. L4.
+/* symbi-engine - has an engine with Docker's API make and start the container of an OCI bundle: to symbid's shim what an
+ * OCI runtime's command is. L4.
  *
  * What went wrong is one line in the file LOG, and the exit status 1. */
 #include <fcntl.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -46,26 +45,15 @@ static void tell(const char *log, const struct err *e)
 int main(int argc, char **argv)
 {
 	struct err e = {0};
-	const bool ok = argc >= 7 && strcmp(argv[1], "--socket") == 0 && strcmp(argv[3], "--log") == 0;
-	const bool to_run = ok && argc == 10 && strcmp(argv[5], "run") == 0 && strcmp(argv[6], "--bundle") == 0 &&
-			    strcmp(argv[8], "--detach") == 0;
-	const bool to_remove = ok && argc == 7 && strcmp(argv[5], "remove") == 0;
-	if (!to_run && !to_remove) {
+	if (argc != 10 || strcmp(argv[1], "--socket") != 0 || strcmp(argv[3], "--log") != 0 || strcmp(argv[5], "run") != 0 ||
+	    strcmp(argv[6], "--bundle") != 0 || strcmp(argv[8], "--detach") != 0) {
 		fputs("usage: symbi-engine --socket SOCKET --log FILE run --bundle DIR --detach NAME\n"
-		      "       symbi-engine --socket SOCKET --log FILE remove NAME\n"
 		      "Started by symbi-spawn; not to be run by hand.\n",
 		      stderr);
 		return 2;
 	}
 	struct engine *g = engine_open(argv[2], &e);
-	char path[256];
-	int r = g ? 0 : -1;
-	if (r == 0 && to_run) {
-		r = run(g, argv[7], argv[9], &e);
-	} else if (r == 0) {
-		snprintf(path, sizeof path, "/containers/%s?force=1", argv[6]);
-		r = engine_do(g, "removing the container", "DELETE", path, NULL, &e);
-	}
+	int r = g ? run(g, argv[7], argv[9], &e) : -1;
 	if (r < 0)
 		tell(argv[4], &e);
 	engine_close(g);

@@ -77,31 +77,11 @@ static int write_all(int fd, const void *data, size_t len)
 	return 0;
 }
 
-/* Mode 0600, all of it or what was there before, on the disk when this returns. */
-static int replace_file(const char *path, const void *data, size_t len, struct err *e)
-{
-	char tmp[PATH_MAX], dir[PATH_MAX];
-	if (snprintf(tmp, sizeof tmp, "%s.XXXXXX", path) >= (int)sizeof tmp)
-		return err_sys(e, ERR_SYS_IO, ENAMETOOLONG, "'%.200s'", path);
-	autoclose int fd = mkostemp(tmp, O_CLOEXEC); /* 0600 */
-	if (fd < 0)
-		return err_sys(e, ERR_SYS_IO, errno, "beside '%.200s'", path);
-	snprintf(dir, sizeof dir, "%s", path);
-	int r = write_all(fd, data, len);
-	if (r == 0 && (fsync(fd) < 0 || rename(tmp, path) < 0))
-		r = -errno;
-	if (r == 0)
-		r = sys_sync_dir(dirname(dir));
-	else
-		unlink(tmp);
-	return r < 0 ? err_sys(e, ERR_SYS_IO, -r, "'%.200s'", path) : 0;
-}
-
 static int write_out(const char *path, const void *data, size_t len, struct err *e)
 {
 	int r;
 	if (strcmp(path, "-") != 0)
-		return replace_file(path, data, len, e);
+		return secret_file_write(path, data, len, true, e);
 	r = write_all(STDOUT_FILENO, data, len);
 	return r < 0 ? err_sys(e, ERR_SYS_IO, -r, "standard output") : 0;
 }
@@ -194,7 +174,7 @@ static int rotate(const struct words *w, struct secret_key *k, struct err *e)
 	if (r == 0 && (r = secret_rewrap(k, to, old.data, old.len, &sealed, e)) < 0)
 		err_wrap(e, "'%.200s'", w->file);
 	if (r == 0)
-		r = replace_file(w->file, sealed.data, sealed.len, e);
+		r = secret_file_write(w->file, sealed.data, sealed.len, true, e);
 	secret_key_free(to);
 	return r;
 }
@@ -370,7 +350,7 @@ static int edit_in(const char *dir, const struct words *w, const struct secret_h
 	if (r == 0 && !same)
 		r = secret_seal(k, h->name, h->generation + 1, now.data, now.len, &sealed, e);
 	if (r == 0 && !same)
-		r = replace_file(w->file, sealed.data, sealed.len, e);
+		r = secret_file_write(w->file, sealed.data, sealed.len, true, e);
 	secret_text_free(&now);
 	if (same)
 		fputs("symbi: nothing was changed\n", stderr);
